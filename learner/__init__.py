@@ -1,0 +1,1 @@
+"""The only process that changes weights: clean documents in, versions out."""

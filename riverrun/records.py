@@ -1,0 +1,79 @@
+"""What the topics carry, typed. Bytes become these structs at the edge and nowhere else.
+
+Called by the stream (raw in, documents and rejections out), the learner (documents in, version
+events out), serving (feedback out) and the command line.
+"""
+
+from typing import Literal
+
+import msgspec
+
+RAW_OFFSET_HEADER = "raw-offset"
+"""Header of a clean record: the raw offset it came from, decimal ASCII. The raw partition is the
+clean record's own partition."""
+
+RAW_TIMESTAMP_HEADER = "raw-timestamp"
+"""Header of a clean record: Kafka's timestamp of the raw record, ms since 1970, decimal ASCII."""
+
+
+class Document(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A cleaned text. `timestamp_ms` is the record's own time, else Kafka's."""
+
+    text: str
+    source: str
+    timestamp_ms: int
+    id: str | None = None
+    language: str | None = None
+
+
+Reason = Literal["not_utf8", "empty", "too_large", "bad_json", "bad_field", "no_value", "failed"]
+
+
+class Rejection(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a raw record did not become a document. `head` is its first bytes, base64 in JSON."""
+
+    reason: Reason
+    detail: str
+    topic: str
+    partition: int
+    offset: int
+    num_bytes: int
+    head: bytes
+    timestamp_ms: int
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    """Documents of one partition that one step learned: both ends are included.
+
+    Offsets between the ends whose record was no document, or was dropped as a repetition, belong
+    to no step; `num_documents` counts what was learned.
+    """
+
+    step: int
+    partition: int
+    raw_first: int
+    raw_last: int
+    clean_first: int
+    clean_last: int
+    num_documents: int
+
+
+VersionEventKind = Literal["published", "promoted", "held", "rolled_back"]
+
+
+class VersionEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the public audit log (`versions`, keyed by version id)."""
+
+    kind: VersionEventKind
+    version: str
+    parent: str | None
+    step: int
+    reason: str
+    at_ms: int
+    offsets: dict[int, int]
+    metrics: dict[str, float]
+
+
+def encode(record: msgspec.Struct) -> bytes:
+    """JSON bytes of a record."""
+    return msgspec.json.encode(record)

@@ -1,0 +1,143 @@
+"""Merges the layers of settings, and turns what does not fit into one clear sentence.
+
+Layers, weakest first: defaults, the settings of the system that runs in the data directory (or
+`riverrun.toml` there, or `--config`), the environment, the command line.
+"""
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from riverrun.errors import InvalidValue
+from riverrun.settings import Settings
+from riverrun.workspace import Workspace, replace_file
+
+Layer = dict[str, Any]
+
+
+def load_settings(
+    data_dir: Path | None = None,
+    config: Path | None = None,
+    overrides: Mapping[str, str] | None = None,
+    *,
+    running: bool = False,
+) -> Settings:
+    """The settings that hold.
+
+    data_dir: overrides every layer. config: a TOML file instead of the data directory's own.
+    overrides: `{"learner.lr": "1e-4"}` from the command line.
+    running: begin from what the system running in the data directory was started with.
+    Raises InvalidValue naming the key.
+    """
+    command_line = nest(overrides or {})
+    environment = from_environment(os.environ)
+    root = Path(
+        data_dir
+        or command_line.get("data_dir")
+        or environment.get("data_dir")
+        or Settings.model_fields["data_dir"].default
+    )
+    started_with = Workspace(root).settings_file
+    if config is not None:
+        file = read_toml(config)
+    elif running and started_with.exists():
+        file = json.loads(started_with.read_text())
+    elif (root / "riverrun.toml").exists():
+        file = read_toml(root / "riverrun.toml")
+    else:
+        file = {}
+    merged = merge(merge(file, environment), command_line)
+    merged["data_dir"] = root
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        raise explain(error, merged) from None
+
+
+def save_settings(settings: Settings, path: Path) -> None:
+    """Write the settings for the other processes, readable by this user only (passwords)."""
+    data = settings.model_dump(mode="json", exclude_unset=True)
+    if settings.kafka.sasl_password is not None:
+        data["kafka"]["sasl_password"] = settings.kafka.sasl_password.get_secret_value()
+    replace_file(path, json.dumps(data, indent=1).encode(), mode=0o600)
+
+
+def read_toml(path: Path) -> Layer:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InvalidValue("config", str(path), "a TOML file that exists") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidValue("config", str(path), f"valid TOML ({error})") from None
+
+
+def from_environment(environ: Mapping[str, str]) -> Layer:
+    """`RIVERRUN_LEARNER__LR=1e-4` as `{"learner": {"lr": "1e-4"}}`.
+
+    Pydantic would skip a name that it does not know; we want it refused like any other.
+    """
+    prefix = "RIVERRUN_"
+    not_settings = {"RIVERRUN_CACHE", "RIVERRUN_SUPERVISED"}
+    found = {
+        name[len(prefix) :].lower().replace("__", "."): value
+        for name, value in environ.items()
+        if name.startswith(prefix) and name not in not_settings
+    }
+    return nest(found)
+
+
+def nest(flat: Mapping[str, str]) -> Layer:
+    """`{"a.b": "1"}` as `{"a": {"b": "1"}}`."""
+    layer: Layer = {}
+    for key, value in flat.items():
+        *path, last = key.split(".")
+        level = layer
+        for name in path:
+            level = level.setdefault(name, {})
+            if not isinstance(level, dict):
+                raise InvalidValue(key, value, f"one value; `{name}` has one already")
+        level[last] = value
+    return layer
+
+
+def merge(below: Layer, above: Layer) -> Layer:
+    """Both layers; where both have a key, `above` wins."""
+    merged = dict(below)
+    for key, value in above.items():
+        if isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = merge(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def explain(error: ValidationError, given: Layer) -> InvalidValue:
+    """The first fault, with its key, value and what the key takes."""
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    key = ".".join(path)
+    value: Any = given
+    for part in path:
+        value = value.get(part) if isinstance(value, dict) else value
+    if first["type"] == "extra_forbidden":
+        known = known_keys(path[:-1])
+        return InvalidValue(key, value, f"no such key; known are {', '.join(known)}")
+    allowed = first["msg"][0].lower() + first["msg"][1:]
+    shown = "(hidden)" if isinstance(value, SecretStr) or "password" in key else value
+    return InvalidValue(key, shown, allowed)
+
+
+def known_keys(path: list[str]) -> list[str]:
+    section: type[BaseModel] = Settings
+    for name in path:
+        field = section.model_fields.get(name)
+        if field is None or not isinstance(field.annotation, type):
+            break
+        if issubclass(field.annotation, BaseModel):
+            section = field.annotation
+    return sorted(section.model_fields)

@@ -1,0 +1,250 @@
+"""The version store: published weights, each beside the manifest that says what they are.
+
+    model/               config.json, tokenizer.json, … : what weights need to speak (written once)
+    versions/ID/         weights.safetensors, manifest.json
+    PROMOTED             the id that serving uses
+
+On a local file system a version is written beside its final name, fsynced and renamed. On an
+object store, which has no rename, the manifest is written last: a version exists when its manifest
+does. The pointer is replaced after that. So a reader never sees half a version.
+
+Written by the learner; read by serving and the command line. Knows nothing of tensors: `weights`
+is a file.
+"""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import fsspec
+import msgspec
+
+from riverrun.errors import StoreError, UnknownVersion, VersionRefused
+from riverrun.records import Span
+from riverrun.workspace import replace_file
+
+WEIGHTS = "weights.safetensors"
+MANIFEST = "manifest.json"
+PARTIAL = ".partial-"
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a version is.
+
+    version: `RUN-STEP-HASH`: the run, the step, the head of `sha256`. A step number alone would
+      name other weights after a crash.
+    offsets: per raw partition, the next offset that these weights have not seen.
+    learned: what was learned since `parent`, step by step.
+    newest_ms: Kafka's time of the newest record learned, ms since 1970; None before the first.
+    metrics: loss and health at `step`, by metric name.
+    """
+
+    version: str
+    parent: str | None
+    run: str
+    step: int
+    created_ms: int
+    model: str
+    config_hash: str
+    sha256: str
+    num_bytes: int
+    offsets: dict[int, int]
+    learned: list[Span]
+    num_documents: int
+    num_tokens: int
+    newest_ms: int | None
+    metrics: dict[str, float]
+    decision: str = "promote"
+    reason: str = ""
+
+
+def version_id(run: str, step: int, sha256: str) -> str:
+    """The identity of weights: `3f2a-000120-9c1d44e0`. Ids of one run sort by step."""
+    return f"{run}-{step:06d}-{sha256[:8]}"
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class VersionStore:
+    """Versions below one fsspec URL."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.fs, self.root = fsspec.core.url_to_fs(url)
+        self.is_local = "file" in _protocols(self.fs)
+
+    def _path(self, *parts: str) -> str:
+        return "/".join([self.root.rstrip("/"), *parts])
+
+    # Writing (the learner)
+
+    def publish(
+        self, write_weights: Callable[[Path], None], describe: Callable[[str, int], Manifest]
+    ) -> Manifest:
+        """Write one version, all or nothing; it is not promoted yet.
+
+        write_weights: writes the file at the path that it is given.
+        describe: from the file's SHA-256 and size in bytes, the manifest.
+        Publishing weights that are there already changes nothing (a replayed step).
+        Raises StoreError, for a full disk among others, with nothing left behind.
+        """
+        with self._scratch() as scratch:
+            try:
+                write_weights(scratch / WEIGHTS)
+                digest = sha256_of(scratch / WEIGHTS)
+                manifest = describe(digest, (scratch / WEIGHTS).stat().st_size)
+                replace_file(scratch / MANIFEST, msgspec.json.encode(manifest))
+                self._install(scratch, manifest.version)
+            except OSError as error:
+                raise StoreError(
+                    f"a version could not be written to {self.url}: {error}"
+                ) from error
+        return manifest
+
+    def _install(self, scratch: Path, version: str) -> None:
+        final = self._path("versions", version)
+        if self.fs.exists(f"{final}/{MANIFEST}"):
+            return
+        if self.is_local:
+            _fsync(scratch / WEIGHTS)
+            scratch.rename(final)
+            _fsync(Path(final).parent)
+        else:
+            self.fs.put_file(str(scratch / WEIGHTS), f"{final}/{WEIGHTS}")
+            self.fs.put_file(str(scratch / MANIFEST), f"{final}/{MANIFEST}")
+
+    @contextlib.contextmanager
+    def _scratch(self) -> Iterator[Path]:
+        """A directory beside the final ones (so that a rename will do), gone at the end."""
+        parent: str | None = None
+        if self.is_local:
+            parent = self._path("versions")
+            Path(parent).mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=parent))
+        try:
+            yield scratch
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def promote(self, version: str) -> None:
+        """Let serving use `version` from now on. Raises UnknownVersion."""
+        self.manifest(version)
+        try:
+            if self.is_local:
+                replace_file(Path(self._path("PROMOTED")), version.encode())
+            else:
+                self.fs.pipe_file(self._path("PROMOTED"), version.encode())
+        except OSError as error:
+            raise StoreError(f"{version} could not be promoted in {self.url}: {error}") from error
+
+    def put_model(self, files: Sequence[Path]) -> None:
+        """Copy what weights need to speak (configuration, tokenizer); the same files each time."""
+        self.fs.makedirs(self._path("model"), exist_ok=True)
+        for file in files:
+            self.fs.put_file(str(file), self._path("model", file.name))
+
+    def prune(self, keep: int) -> list[str]:
+        """Drop the weights of all but the newest `keep` versions and the promoted one.
+
+        Manifests stay: they are small, and `trace` reads them. Also sweeps what a killed writer
+        left half written. Returns the ids whose weights went.
+        """
+        promoted = self.promoted()
+        dropped = []
+        for version in self.versions()[:-keep]:
+            weights = self._path("versions", version, WEIGHTS)
+            if version != promoted and self.fs.exists(weights):
+                self.fs.rm_file(weights)
+                dropped.append(version)
+        if self.is_local:
+            for partial in Path(self._path("versions")).glob(f"{PARTIAL}*"):
+                shutil.rmtree(partial, ignore_errors=True)
+        return dropped
+
+    # Reading (serving, the command line)
+
+    def promoted(self) -> str | None:
+        """The id that serving should use; None before the first."""
+        try:
+            data: bytes = self.fs.cat_file(self._path("PROMOTED"))
+        except FileNotFoundError:
+            return None
+        return data.decode()
+
+    def versions(self) -> list[str]:
+        """All ids, oldest first."""
+        self.fs.invalidate_cache()
+        found = self.fs.glob(self._path("versions", "*", MANIFEST))
+        names = [str(path).split("/")[-2] for path in found]
+        manifests = [self.manifest(name) for name in names if not name.startswith(PARTIAL)]
+        return [m.version for m in sorted(manifests, key=lambda m: (m.created_ms, m.step))]
+
+    def manifest(self, version: str) -> Manifest:
+        """What `version` is. Raises UnknownVersion, VersionRefused when it cannot be read."""
+        try:
+            data = self.fs.cat_file(self._path("versions", version, MANIFEST))
+        except (FileNotFoundError, NotADirectoryError):
+            raise UnknownVersion(f"no version {version!r} in {self.url}") from None
+        try:
+            return msgspec.json.decode(data, type=Manifest)
+        except msgspec.DecodeError as error:
+            raise VersionRefused(f"the manifest of {version} is damaged: {error}") from error
+
+    def model_files(self, into: Path) -> Path:
+        """A local directory with the configuration and tokenizer (`into` for a remote store)."""
+        if self.is_local:
+            return Path(self._path("model"))
+        into.mkdir(parents=True, exist_ok=True)
+        for path in self.fs.ls(self._path("model"), detail=False):
+            self.fs.get_file(path, str(into / str(path).rsplit("/", 1)[-1]))
+        return into
+
+    @contextlib.contextmanager
+    def weights(self, version: str) -> Iterator[Path]:
+        """The local weights file of `version`, verified against its hash.
+
+        Raises VersionRefused when the bytes are not those of the manifest, UnknownVersion when
+        retention has dropped them.
+        """
+        manifest = self.manifest(version)
+        path = self._path("versions", version, WEIGHTS)
+        with contextlib.ExitStack() as stack:
+            if self.is_local:
+                local = Path(path)
+            else:
+                directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="riverrun-"))
+                local = Path(directory) / WEIGHTS
+            try:
+                if not self.is_local:
+                    self.fs.get_file(path, str(local))
+                digest = sha256_of(local)
+            except FileNotFoundError:
+                raise UnknownVersion(
+                    f"the weights of {version} are gone: retention keeps the newest "
+                    f"(store.keep_versions)"
+                ) from None
+            if digest != manifest.sha256:
+                raise VersionRefused(
+                    f"the weights of {version} have SHA-256 {digest[:16]}…, "
+                    f"the manifest says {manifest.sha256[:16]}…"
+                )
+            yield local
+
+
+def _protocols(fs: fsspec.AbstractFileSystem) -> tuple[str, ...]:
+    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

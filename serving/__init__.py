@@ -1,0 +1,1 @@
+"""gRPC out: answers from a pinned version, while newer versions arrive."""

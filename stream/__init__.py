@@ -1,0 +1,1 @@
+"""Kafka in: raw text becomes clean documents, and what cannot becomes a dead letter."""
