@@ -1,0 +1,171 @@
+"""The Grafana dashboard as code: `python deploy/grafana/dashboard.py` writes the JSON.
+
+Rows follow a record's way: stream, learner, versions, serving, processes. A test writes it again
+and compares, and runs every expression against a real Prometheus.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+OUT = Path(__file__).parent / "dashboards" / "riverrun.json"
+WINDOW = "[1m]"
+
+
+class Panel(NamedTuple):
+    title: str
+    unit: str
+    about: str
+    series: list[tuple[str, str]]  # expression, legend
+
+
+def quantile(q: float, metric: str) -> str:
+    return f"histogram_quantile({q}, sum by (le) (rate({metric}_bucket{WINDOW})))"
+
+
+ROWS: list[tuple[str, list[Panel]]] = [
+    (
+        "Stream: raw text to clean documents",
+        [
+            Panel("Raw records", "cps", "Records read from `raw`.",
+                  [(f"sum(rate(riverrun_stream_records_total{WINDOW}))", "records")]),
+            Panel("Documents by source", "cps", "Documents written to `clean`.",
+                  [(f"sum by (source) (rate(riverrun_stream_documents_total{WINDOW}))", "{{source}}")]),
+            Panel("Dead letters by reason", "cps", "A producer or a rule is wrong when this is high.",
+                  [(f"sum by (reason) (rate(riverrun_stream_rejections_total{WINDOW}))", "{{reason}}")]),
+            Panel("Text", "Bps", "UTF-8 bytes of clean text.",
+                  [(f"sum(rate(riverrun_stream_text_bytes_total{WINDOW}))", "bytes")]),
+            Panel("Time to clean a record", "s", "Median and 99th percentile.",
+                  [(quantile(0.5, "riverrun_stream_clean_seconds"), "p50"),
+                   (quantile(0.99, "riverrun_stream_clean_seconds"), "p99")]),
+        ],
+    ),
+    (
+        "Learner: is it learning, and does it keep what it knew?",
+        [
+            Panel("Loss of new text before learning it", "none",
+                  "Prequential loss, bits a byte: compares across tokenizers. Rising: the text drifts.",
+                  [("riverrun_learner_prequential_bits_per_byte", "bits/byte")]),
+            Panel("Training loss", "none", "Nats a token, by kind of step.",
+                  [("riverrun_learner_loss", "{{kind}}")]),
+            Panel("Distance from the origin", "none",
+                  "KL from the untouched model on its own texts: forgetting follows it.",
+                  [("riverrun_learner_origin_divergence", "KL, nats a token")]),
+            Panel("Gradient norm", "none", "Before clipping. Vanishing or exploding shows here first.",
+                  [("riverrun_learner_gradient_norm", "norm")]),
+            Panel("Learning rate", "none", "Warm-up, then constant.",
+                  [("riverrun_learner_rate", "rate")]),
+            Panel("Skipped steps", "none", "Loss or gradient was not finite.",
+                  [("sum(increase(riverrun_learner_non_finite_steps_total[5m]))", "skipped in 5 min")]),
+            Panel("Lag", "none", "Clean records not yet learned.",
+                  [("sum(riverrun_learner_lag)", "records")]),
+            Panel("Due documents", "none", "Still to be rehearsed.",
+                  [("riverrun_learner_due_documents", "due")]),
+            Panel("Documents learned", "cps", "By source.",
+                  [(f"sum by (source) (rate(riverrun_learner_documents_total{WINDOW}))", "{{source}}")]),
+            Panel("Tokens trained on", "cps", "New text, rehearsal, replay memory, origin memory.",
+                  [(f"sum by (part) (rate(riverrun_learner_tokens_total{WINDOW}))", "{{part}}")]),
+            Panel("Dropped records", "cps", "`repeated` is normal after a crash of the stream.",
+                  [(f"sum by (reason) (rate(riverrun_learner_dropped_total{WINDOW}))", "{{reason}}")]),
+            Panel("Step time", "s", "Median and 99th percentile.",
+                  [(quantile(0.5, "riverrun_learner_step_seconds"), "p50"),
+                   (quantile(0.99, "riverrun_learner_step_seconds"), "p99")]),
+            Panel("Memory", "none", "Blocks of the replay memory, texts of the origin memory.",
+                  [("riverrun_learner_memory_blocks", "replay blocks"),
+                   ("riverrun_learner_origin_texts", "origin texts")]),
+        ],
+    ),
+    (
+        "Versions: from the learner to the answer",
+        [
+            Panel("Versions by decision", "none", "In five minutes.",
+                  [("sum by (kind) (increase(riverrun_learner_versions_total[5m]))", "{{kind}}")]),
+            Panel("Freshness", "s", "From a record's arrival in Kafka to its version being served.",
+                  [(quantile(0.5, "riverrun_serving_freshness_seconds"), "p50"),
+                   (quantile(0.95, "riverrun_serving_freshness_seconds"), "p95")]),
+            Panel("Live version", "none", "Its optimizer step.",
+                  [("riverrun_serving_version_step", "step")]),
+            Panel("Swaps and refusals", "none", "In five minutes.",
+                  [("sum(increase(riverrun_serving_swaps_total[5m]))", "swaps"),
+                   ("sum(increase(riverrun_serving_refused_versions_total[5m]))", "refused")]),
+            Panel("Time to write and to load a version", "s", "Median.",
+                  [(quantile(0.5, "riverrun_learner_publish_seconds"), "write"),
+                   (quantile(0.5, "riverrun_serving_load_seconds"), "load and verify"),
+                   (quantile(0.5, "riverrun_learner_checkpoint_seconds"), "checkpoint")]),
+        ],
+    ),
+    (
+        "Serving: can a user tell that the model is learning?",
+        [
+            Panel("Requests by code", "reqps", "",
+                  [(f"sum by (code) (rate(riverrun_serving_requests_total{WINDOW}))", "{{code}}")]),
+            Panel("Time to the first token", "s", "",
+                  [(quantile(0.5, "riverrun_serving_first_token_seconds"), "p50"),
+                   (quantile(0.99, "riverrun_serving_first_token_seconds"), "p99")]),
+            Panel("Time between tokens", "s", "Swaps must not show here.",
+                  [(quantile(0.5, "riverrun_serving_between_tokens_seconds"), "p50"),
+                   (quantile(0.99, "riverrun_serving_between_tokens_seconds"), "p99")]),
+            Panel("Time of a request", "s", "",
+                  [(quantile(0.5, "riverrun_serving_request_seconds"), "p50"),
+                   (quantile(0.99, "riverrun_serving_request_seconds"), "p99")]),
+            Panel("Tokens", "cps", "",
+                  [(f"sum by (kind) (rate(riverrun_serving_tokens_total{WINDOW}))", "{{kind}}")]),
+            Panel("Rows and queue", "none", "",
+                  [("riverrun_serving_rows", "decoding"), ("riverrun_serving_waiting", "waiting")]),
+        ],
+    ),
+    (
+        "Processes",
+        [
+            Panel("Ready", "none", "", [("riverrun_process_up", "{{process}}")]),
+            Panel("Restarts", "none", "In ten minutes.",
+                  [("increase(riverrun_process_restarts_total[10m])", "{{process}}")]),
+            Panel("Broker", "none", "Answers, by topic how far it has been written.",
+                  [("riverrun_broker_up", "up"),
+                   ("sum by (topic) (riverrun_broker_end_offset)", "{{topic}}")]),
+            Panel("Broker memory", "bytes", "", [("riverrun_broker_resident_bytes", "resident")]),
+        ],
+    ),
+]  # fmt: skip
+
+
+def dashboard() -> dict[str, Any]:
+    """The dashboard's JSON model: three panels a line below a row heading each."""
+    panels: list[dict[str, Any]] = []
+    y = 0
+    for heading, row in ROWS:
+        panels.append(
+            {"type": "row", "title": heading, "gridPos": {"h": 1, "w": 24, "x": 0, "y": y}}
+        )
+        y += 1
+        for i, panel in enumerate(row):
+            panels.append(
+                {
+                    "type": "timeseries",
+                    "title": panel.title,
+                    "description": panel.about,
+                    "datasource": {"type": "prometheus", "uid": "prometheus"},
+                    "gridPos": {"h": 7, "w": 8, "x": 8 * (i % 3), "y": y + 7 * (i // 3)},
+                    "fieldConfig": {"defaults": {"unit": panel.unit}, "overrides": []},
+                    "targets": [
+                        {"refId": chr(65 + n), "expr": expression, "legendFormat": legend}
+                        for n, (expression, legend) in enumerate(panel.series)
+                    ],
+                }
+            )
+        y += 7 * ((len(row) + 2) // 3)
+    for number, panel_json in enumerate(panels, start=1):
+        panel_json["id"] = number
+    return {
+        "uid": "riverrun",
+        "title": "riverrun",
+        "tags": ["riverrun"],
+        "schemaVersion": 39,
+        "refresh": "5s",
+        "time": {"from": "now-30m", "to": "now"},
+        "panels": panels,
+    }
+
+
+if __name__ == "__main__":
+    OUT.write_text(json.dumps(dashboard(), indent=1) + "\n")
