@@ -19,6 +19,14 @@ class Panel(NamedTuple):
     series: list[tuple[str, str]]  # expression, legend
 
 
+def rate(counter: str, by: str = "", legend: str = "") -> tuple[str, str]:
+    """How much `counter` grows a second, in all or by a label."""
+    grown = f"rate({counter}_total{WINDOW})"
+    if by:
+        return f"sum by ({by}) ({grown})", f"{{{{{by}}}}}"
+    return f"sum({grown})", legend
+
+
 def quantile(q: float, metric: str) -> str:
     return f"histogram_quantile({q}, sum by (le) (rate({metric}_bucket{WINDOW})))"
 
@@ -27,106 +35,243 @@ ROWS: list[tuple[str, list[Panel]]] = [
     (
         "Stream: raw text to clean documents",
         [
-            Panel("Raw records", "cps", "Records read from `raw`.",
-                  [(f"sum(rate(riverrun_stream_records_total{WINDOW}))", "records")]),
-            Panel("Documents by source", "cps", "Documents written to `clean`.",
-                  [(f"sum by (source) (rate(riverrun_stream_documents_total{WINDOW}))", "{{source}}")]),
-            Panel("Dead letters by reason", "cps", "A producer or a rule is wrong when this is high.",
-                  [(f"sum by (reason) (rate(riverrun_stream_rejections_total{WINDOW}))", "{{reason}}")]),
-            Panel("Text", "Bps", "UTF-8 bytes of clean text.",
-                  [(f"sum(rate(riverrun_stream_text_bytes_total{WINDOW}))", "bytes")]),
-            Panel("Time to clean a record", "s", "Median and 99th percentile.",
-                  [(quantile(0.5, "riverrun_stream_clean_seconds"), "p50"),
-                   (quantile(0.99, "riverrun_stream_clean_seconds"), "p99")]),
+            Panel(
+                "Raw records",
+                "cps",
+                "Records read from `raw`.",
+                [rate("riverrun_stream_records", legend="records")],
+            ),
+            Panel(
+                "Documents by source",
+                "cps",
+                "Documents written to `clean`.",
+                [rate("riverrun_stream_documents", by="source")],
+            ),
+            Panel(
+                "Dead letters by reason",
+                "cps",
+                "High: a producer or a rule is wrong.",
+                [rate("riverrun_stream_rejections", by="reason")],
+            ),
+            Panel(
+                "Text",
+                "Bps",
+                "UTF-8 bytes of clean text.",
+                [rate("riverrun_stream_text_bytes", legend="bytes")],
+            ),
+            Panel(
+                "Time to clean a record",
+                "s",
+                "Median and 99th percentile.",
+                [
+                    (quantile(0.5, "riverrun_stream_clean_seconds"), "p50"),
+                    (quantile(0.99, "riverrun_stream_clean_seconds"), "p99"),
+                ],
+            ),
         ],
     ),
     (
         "Learner: is it learning, and does it keep what it knew?",
         [
-            Panel("Loss of new text before learning it", "none",
-                  "Prequential loss, bits a byte: compares across tokenizers. Rising: the text drifts.",
-                  [("riverrun_learner_prequential_bits_per_byte", "bits/byte")]),
-            Panel("Training loss", "none", "Nats a token, by kind of step.",
-                  [("riverrun_learner_loss", "{{kind}}")]),
-            Panel("Distance from the origin", "none",
-                  "KL from the untouched model on its own texts: forgetting follows it.",
-                  [("riverrun_learner_origin_divergence", "KL, nats a token")]),
-            Panel("Gradient norm", "none", "Before clipping. Vanishing or exploding shows here first.",
-                  [("riverrun_learner_gradient_norm", "norm")]),
-            Panel("Learning rate", "none", "Warm-up, then constant.",
-                  [("riverrun_learner_rate", "rate")]),
-            Panel("Skipped steps", "none", "Loss or gradient was not finite.",
-                  [("sum(increase(riverrun_learner_non_finite_steps_total[5m]))", "skipped in 5 min")]),
-            Panel("Lag", "none", "Clean records not yet learned.",
-                  [("sum(riverrun_learner_lag)", "records")]),
-            Panel("Due documents", "none", "Still to be rehearsed.",
-                  [("riverrun_learner_due_documents", "due")]),
-            Panel("Documents learned", "cps", "By source.",
-                  [(f"sum by (source) (rate(riverrun_learner_documents_total{WINDOW}))", "{{source}}")]),
-            Panel("Tokens trained on", "cps", "New text, rehearsal, replay memory, origin memory.",
-                  [(f"sum by (part) (rate(riverrun_learner_tokens_total{WINDOW}))", "{{part}}")]),
-            Panel("Dropped records", "cps", "`repeated` is normal after a crash of the stream.",
-                  [(f"sum by (reason) (rate(riverrun_learner_dropped_total{WINDOW}))", "{{reason}}")]),
-            Panel("Step time", "s", "Median and 99th percentile.",
-                  [(quantile(0.5, "riverrun_learner_step_seconds"), "p50"),
-                   (quantile(0.99, "riverrun_learner_step_seconds"), "p99")]),
-            Panel("Memory", "none", "Blocks of the replay memory, texts of the origin memory.",
-                  [("riverrun_learner_memory_blocks", "replay blocks"),
-                   ("riverrun_learner_origin_texts", "origin texts")]),
+            Panel(
+                "Loss of new text before learning it",
+                "none",
+                "Prequential, bits a byte. Rising: the text drifts.",
+                [("riverrun_learner_prequential_bits_per_byte", "bits/byte")],
+            ),
+            Panel(
+                "Training loss",
+                "none",
+                "Nats a token, by kind of step.",
+                [("riverrun_learner_loss", "{{kind}}")],
+            ),
+            Panel(
+                "Distance from the origin",
+                "none",
+                "KL from the untouched model on its own texts: forgetting follows it.",
+                [("riverrun_learner_origin_divergence", "KL, nats a token")],
+            ),
+            Panel(
+                "Gradient norm",
+                "none",
+                "Before clipping: vanishing and exploding show here.",
+                [("riverrun_learner_gradient_norm", "norm")],
+            ),
+            Panel(
+                "Learning rate",
+                "none",
+                "Warm-up, then constant.",
+                [("riverrun_learner_rate", "rate")],
+            ),
+            Panel(
+                "Skipped steps",
+                "none",
+                "Loss or gradient was not finite.",
+                [
+                    (
+                        "sum(increase(riverrun_learner_non_finite_steps_total[5m]))",
+                        "skipped in 5 min",
+                    )
+                ],
+            ),
+            Panel(
+                "Lag",
+                "none",
+                "Clean records not yet learned.",
+                [("sum(riverrun_learner_lag)", "records")],
+            ),
+            Panel(
+                "Due documents",
+                "none",
+                "Still to be rehearsed.",
+                [("riverrun_learner_due_documents", "due")],
+            ),
+            Panel(
+                "Documents learned",
+                "cps",
+                "By source.",
+                [rate("riverrun_learner_documents", by="source")],
+            ),
+            Panel(
+                "Tokens trained on",
+                "cps",
+                "New text, rehearsal, replay memory, origin memory.",
+                [rate("riverrun_learner_tokens", by="part")],
+            ),
+            Panel(
+                "Dropped records",
+                "cps",
+                "`repeated` is normal after a crash of the stream.",
+                [rate("riverrun_learner_dropped", by="reason")],
+            ),
+            Panel(
+                "Step time",
+                "s",
+                "Median and 99th percentile.",
+                [
+                    (quantile(0.5, "riverrun_learner_step_seconds"), "p50"),
+                    (quantile(0.99, "riverrun_learner_step_seconds"), "p99"),
+                ],
+            ),
+            Panel(
+                "Memory",
+                "none",
+                "Blocks of the replay memory, texts of the origin memory.",
+                [
+                    ("riverrun_learner_memory_blocks", "replay blocks"),
+                    ("riverrun_learner_origin_texts", "origin texts"),
+                ],
+            ),
         ],
     ),
     (
         "Versions: from the learner to the answer",
         [
-            Panel("Versions by decision", "none", "In five minutes.",
-                  [("sum by (kind) (increase(riverrun_learner_versions_total[5m]))", "{{kind}}")]),
-            Panel("Freshness", "s", "From a record's arrival in Kafka to its version being served.",
-                  [(quantile(0.5, "riverrun_serving_freshness_seconds"), "p50"),
-                   (quantile(0.95, "riverrun_serving_freshness_seconds"), "p95")]),
-            Panel("Live version", "none", "Its optimizer step.",
-                  [("riverrun_serving_version_step", "step")]),
-            Panel("Swaps and refusals", "none", "In five minutes.",
-                  [("sum(increase(riverrun_serving_swaps_total[5m]))", "swaps"),
-                   ("sum(increase(riverrun_serving_refused_versions_total[5m]))", "refused")]),
-            Panel("Time to write and to load a version", "s", "Median.",
-                  [(quantile(0.5, "riverrun_learner_publish_seconds"), "write"),
-                   (quantile(0.5, "riverrun_serving_load_seconds"), "load and verify"),
-                   (quantile(0.5, "riverrun_learner_checkpoint_seconds"), "checkpoint")]),
+            Panel(
+                "Versions by decision",
+                "none",
+                "In five minutes.",
+                [("sum by (kind) (increase(riverrun_learner_versions_total[5m]))", "{{kind}}")],
+            ),
+            Panel(
+                "Freshness",
+                "s",
+                "From a record's arrival in Kafka to its version being served.",
+                [
+                    (quantile(0.5, "riverrun_serving_freshness_seconds"), "p50"),
+                    (quantile(0.95, "riverrun_serving_freshness_seconds"), "p95"),
+                ],
+            ),
+            Panel(
+                "Live version",
+                "none",
+                "Its optimizer step.",
+                [("riverrun_serving_version_step", "step")],
+            ),
+            Panel(
+                "Swaps and refusals",
+                "none",
+                "In five minutes.",
+                [
+                    ("sum(increase(riverrun_serving_swaps_total[5m]))", "swaps"),
+                    ("sum(increase(riverrun_serving_refused_versions_total[5m]))", "refused"),
+                ],
+            ),
+            Panel(
+                "Time to write and to load a version",
+                "s",
+                "Median.",
+                [
+                    (quantile(0.5, "riverrun_learner_publish_seconds"), "write"),
+                    (quantile(0.5, "riverrun_serving_load_seconds"), "load and verify"),
+                    (quantile(0.5, "riverrun_learner_checkpoint_seconds"), "checkpoint"),
+                ],
+            ),
         ],
     ),
     (
         "Serving: can a user tell that the model is learning?",
         [
-            Panel("Requests by code", "reqps", "",
-                  [(f"sum by (code) (rate(riverrun_serving_requests_total{WINDOW}))", "{{code}}")]),
-            Panel("Time to the first token", "s", "",
-                  [(quantile(0.5, "riverrun_serving_first_token_seconds"), "p50"),
-                   (quantile(0.99, "riverrun_serving_first_token_seconds"), "p99")]),
-            Panel("Time between tokens", "s", "Swaps must not show here.",
-                  [(quantile(0.5, "riverrun_serving_between_tokens_seconds"), "p50"),
-                   (quantile(0.99, "riverrun_serving_between_tokens_seconds"), "p99")]),
-            Panel("Time of a request", "s", "",
-                  [(quantile(0.5, "riverrun_serving_request_seconds"), "p50"),
-                   (quantile(0.99, "riverrun_serving_request_seconds"), "p99")]),
-            Panel("Tokens", "cps", "",
-                  [(f"sum by (kind) (rate(riverrun_serving_tokens_total{WINDOW}))", "{{kind}}")]),
-            Panel("Rows and queue", "none", "",
-                  [("riverrun_serving_rows", "decoding"), ("riverrun_serving_waiting", "waiting")]),
+            Panel("Requests by code", "reqps", "", [rate("riverrun_serving_requests", by="code")]),
+            Panel(
+                "Time to the first token",
+                "s",
+                "",
+                [
+                    (quantile(0.5, "riverrun_serving_first_token_seconds"), "p50"),
+                    (quantile(0.99, "riverrun_serving_first_token_seconds"), "p99"),
+                ],
+            ),
+            Panel(
+                "Time between tokens",
+                "s",
+                "Swaps must not show here.",
+                [
+                    (quantile(0.5, "riverrun_serving_between_tokens_seconds"), "p50"),
+                    (quantile(0.99, "riverrun_serving_between_tokens_seconds"), "p99"),
+                ],
+            ),
+            Panel(
+                "Time of a request",
+                "s",
+                "",
+                [
+                    (quantile(0.5, "riverrun_serving_request_seconds"), "p50"),
+                    (quantile(0.99, "riverrun_serving_request_seconds"), "p99"),
+                ],
+            ),
+            Panel("Tokens", "cps", "", [rate("riverrun_serving_tokens", by="kind")]),
+            Panel(
+                "Rows and queue",
+                "none",
+                "",
+                [("riverrun_serving_rows", "decoding"), ("riverrun_serving_waiting", "waiting")],
+            ),
         ],
     ),
     (
         "Processes",
         [
             Panel("Ready", "none", "", [("riverrun_process_up", "{{process}}")]),
-            Panel("Restarts", "none", "In ten minutes.",
-                  [("increase(riverrun_process_restarts_total[10m])", "{{process}}")]),
-            Panel("Broker", "none", "Answers, by topic how far it has been written.",
-                  [("riverrun_broker_up", "up"),
-                   ("sum by (topic) (riverrun_broker_end_offset)", "{{topic}}")]),
+            Panel(
+                "Restarts",
+                "none",
+                "In ten minutes.",
+                [("increase(riverrun_process_restarts_total[10m])", "{{process}}")],
+            ),
+            Panel(
+                "Broker",
+                "none",
+                "Answers, by topic how far it has been written.",
+                [
+                    ("riverrun_broker_up", "up"),
+                    ("sum by (topic) (riverrun_broker_end_offset)", "{{topic}}"),
+                ],
+            ),
             Panel("Broker memory", "bytes", "", [("riverrun_broker_resident_bytes", "resident")]),
         ],
     ),
-]  # fmt: skip
+]
 
 
 def dashboard() -> dict[str, Any]:
