@@ -1,0 +1,109 @@
+"""The model writes: sampled continuations of a batch of prompts.
+
+For whoever wants whole texts and no stream; serving has its own engine. Knows nothing of
+characters. Called by the learner, which keeps what the model wrote before its first step.
+
+B batch, T new tokens, V vocabulary.
+"""
+
+from collections.abc import Collection, Sequence
+
+import torch
+from torch import Tensor
+
+from riverrun.errors import InvalidValue
+from riverrun.model.cache import ContiguousCache
+from riverrun.model.decoder import Decoder
+
+
+@torch.inference_mode()
+def write(
+    model: Decoder,
+    prompts: Sequence[Sequence[int]],
+    *,
+    max_tokens: int,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    generator: torch.Generator | None = None,
+    stop_ids: Collection[int] = (),
+) -> list[list[int]]:
+    """For each prompt what follows it, without the prompt and without the stop token.
+
+    `temperature` 0 is greedy. The same generator state gives the same texts; a row's text
+    depends on its fellows' count, as all rows draw from one generator.
+
+    Raises:
+        InvalidValue: an empty prompt, or more tokens than the model has positions.
+    """
+    _check(model, prompts, max_tokens, temperature, top_p)
+    if not prompts:
+        return []
+    device = model.output_matrix.device
+    longest = max(len(prompt) for prompt in prompts)
+    padding = [longest - len(prompt) for prompt in prompts]
+    rows = [[prompt[0]] * pad + list(prompt) for prompt, pad in zip(prompts, padding, strict=True)]
+    tokens_BT = torch.tensor(rows, device=device)
+    cache = ContiguousCache(
+        model.config,
+        num_rows=len(rows),
+        capacity=longest + max_tokens,
+        padding_B=torch.tensor(padding, device=device) if any(padding) else None,
+        dtype=model.output_matrix.dtype,
+        device=device,
+    )
+    stops = torch.tensor(sorted(stop_ids), device=device, dtype=torch.long)
+    stopped_B = torch.zeros(len(rows), dtype=torch.bool, device=device)
+    written: list[Tensor] = []
+    for _ in range(max_tokens):
+        positions_BT = cache.positions_BT(tokens_BT.shape[1])
+        hidden_BTD = model.hidden(tokens_BT, positions_BT=positions_BT, cache=cache)
+        logits_BV = model.logits(hidden_BTD[:, -1]).float()
+        next_B = sample(logits_BV, temperature, top_p, generator)
+        written.append(next_B)
+        stopped_B |= torch.isin(next_B, stops)
+        if bool(stopped_B.all()):
+            break
+        tokens_BT = next_B[:, None]
+    return [_until_stop(row, stop_ids) for row in torch.stack(written, dim=1).tolist()]
+
+
+def sample(
+    logits_BV: Tensor, temperature: float, top_p: float, generator: torch.Generator | None
+) -> Tensor:
+    """One token a row, (B,), from the smallest set of tokens whose probability reaches `top_p`.
+
+    Source: Holtzman et al., The Curious Case of Neural Text Degeneration, 2019.
+    """
+    if temperature == 0:
+        return logits_BV.argmax(dim=-1)
+    probabilities_BV = (logits_BV / temperature).softmax(dim=-1)
+    if top_p < 1:
+        sorted_BV, order_BV = probabilities_BV.sort(dim=-1, descending=True, stable=True)
+        before_BV = sorted_BV.cumsum(dim=-1) - sorted_BV
+        sorted_BV = sorted_BV.masked_fill(before_BV >= top_p, 0.0)
+        chosen_B1 = torch.multinomial(sorted_BV, 1, generator=generator)
+        return order_BV.gather(1, chosen_B1)[:, 0]
+    return torch.multinomial(probabilities_BV, 1, generator=generator)[:, 0]
+
+
+def _until_stop(row: list[int], stop_ids: Collection[int]) -> list[int]:
+    ends = [i for i, token in enumerate(row) if token in stop_ids]
+    return row[: ends[0]] if ends else row
+
+
+def _check(
+    model: Decoder,
+    prompts: Sequence[Sequence[int]],
+    max_tokens: int,
+    temperature: float,
+    top_p: float,
+) -> None:
+    if any(not prompt for prompt in prompts):
+        raise InvalidValue("prompts", [], "at least one token in each prompt")
+    room = model.config.max_positions - max((len(prompt) for prompt in prompts), default=0)
+    if not 1 <= max_tokens <= room:
+        raise InvalidValue("max_tokens", max_tokens, f"1 to {room} beside the longest prompt")
+    if not temperature >= 0:
+        raise InvalidValue("temperature", temperature, "0 (greedy) or more")
+    if not 0 < top_p <= 1:
+        raise InvalidValue("top_p", top_p, "more than 0, at most 1")

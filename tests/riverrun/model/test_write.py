@@ -1,0 +1,96 @@
+"""The model's own writing."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from riverrun.errors import InvalidValue
+from riverrun.model.decoder import Decoder
+from riverrun.model.files import load
+from riverrun.model.write import sample, write
+
+PROMPTS = [[72, 101, 108, 108, 111], [65], [1, 2, 3, 4, 5, 6, 7, 8, 9]]
+
+
+@pytest.fixture(scope="module")
+def model(tiny_dir: Path) -> Decoder:
+    model = load(tiny_dir)
+    # Untrained, it would repeat its last token for ever; larger weights make it fickle.
+    model.initialise(torch.Generator().manual_seed(1), std=0.2)
+    return model
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_the_same_seed_writes_the_same_texts(model: Decoder) -> None:
+    options: dict[str, Any] = {"max_tokens": 12, "temperature": 0.9, "top_p": 0.95}
+    one = write(model, PROMPTS, generator=seeded(5), **options)
+    assert write(model, PROMPTS, generator=seeded(5), **options) == one
+    assert write(model, PROMPTS, generator=seeded(6), **options) != one
+    assert [len(text) for text in one] == [12, 12, 12]
+
+
+@torch.no_grad()
+def test_greedy_writing_is_the_argmax_of_the_full_forward(model: Decoder) -> None:
+    for prompt, text in zip(
+        PROMPTS, write(model, PROMPTS, max_tokens=6, temperature=0), strict=True
+    ):
+        ids = list(prompt)
+        for _ in range(6):
+            ids.append(int(model(torch.tensor([ids]))[0, -1].argmax()))
+        assert text == ids[len(prompt) :]
+
+
+def test_a_prompt_alone_is_written_on_as_in_a_batch(model: Decoder) -> None:
+    together = write(model, PROMPTS, max_tokens=8, temperature=0)
+    alone = [write(model, [prompt], max_tokens=8, temperature=0)[0] for prompt in PROMPTS]
+    assert together == alone
+
+
+def test_a_text_ends_before_its_first_stop_token(model: Decoder) -> None:
+    free = write(model, PROMPTS, max_tokens=10, temperature=0)
+    stop = free[0][4]
+    stopped = write(model, PROMPTS, max_tokens=10, temperature=0, stop_ids={stop})
+    for whole, cut in zip(free, stopped, strict=True):
+        assert cut == (whole[: whole.index(stop)] if stop in whole else whole)
+
+
+def test_no_prompts_give_no_texts(model: Decoder) -> None:
+    assert write(model, [], max_tokens=4) == []
+
+
+def test_sampling_has_the_frequencies_of_the_softmax() -> None:
+    logits = torch.tensor([0.5, 0.3, 0.15, 0.05]).log().expand(20_000, 4)
+    counts = sample(logits, 1.0, 1.0, seeded(1)).bincount(minlength=4) / 20_000
+    # Three standard deviations of the largest are 0.011.
+    torch.testing.assert_close(counts, logits[0].exp(), atol=0.012, rtol=0)
+
+
+def test_top_p_keeps_the_smallest_set_that_reaches_it() -> None:
+    logits = torch.tensor([0.05, 0.5, 0.15, 0.3]).log().expand(5_000, 4)
+    drawn = sample(logits, 1.0, 0.75, seeded(1)).bincount(minlength=4) / 5_000
+    expected = torch.tensor([0.0, 0.625, 0.0, 0.375])
+    torch.testing.assert_close(drawn, expected, atol=0.022, rtol=0)
+    assert set(sample(logits, 1.0, 1e-6, seeded(1)).tolist()) == {1}
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"prompts": [[1], []]}, "prompts"),
+        ({"max_tokens": 0}, "max_tokens: 0 is not allowed; it takes 1 to 1022"),
+        ({"max_tokens": 1023}, "max_tokens: 1023"),
+        ({"temperature": -1.0}, "temperature: -1.0"),
+        ({"temperature": float("nan")}, "temperature: nan"),
+        ({"top_p": 0.0}, "top_p: 0.0 is not allowed; it takes more than 0, at most 1"),
+    ],
+    ids=str,
+)
+def test_a_wrong_option_is_named(model: Decoder, changed: dict[str, Any], message: str) -> None:
+    options: dict[str, Any] = {"prompts": [[1, 2]], "max_tokens": 4, **changed}
+    with pytest.raises(InvalidValue, match=message):
+        write(model, **options)
