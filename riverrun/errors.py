@@ -2,15 +2,20 @@
 
     RiverrunError                 exit code 1
     ├── InvalidValue              exit code 2, a ValueError: names field, value, allowed range
-    │   └── UnknownModel          no such model name or directory
+    │   ├── UnknownModel          no such model name or directory
+    │   └── UnknownSetting        no such key in any layer of the settings
     ├── DataDirInUse              another running system holds the data directory
     ├── NotRunning                a process that was asked for is not there
+    ├── ProcessFailed             a process under the supervisor does not stay up
     ├── BrokerError               the embedded broker, or any Kafka, does not answer as it must
     │   └── PartitionCountChanged a topic exists with another number of partitions
     ├── OffsetExpired             Kafka no longer holds what the learner has still to read
     ├── ModelError                weights or a tokenizer that cannot be used
     ├── CheckpointError           a checkpoint that is torn, corrupt, or of another configuration
     ├── LeaseLost                 a second learner took over
+    ├── Overloaded                serving has as many requests as it may
+    ├── NotServing                serving has no version yet, or drains
+    ├── RequestFailed             a server answered a client with an error: code, details
     └── StoreError                the version store
         ├── UnknownVersion        no version of that name
         └── VersionRefused        a version that fails its hash, names, shapes or finiteness
@@ -45,12 +50,29 @@ class UnknownModel(InvalidValue):
     """A model name that is neither built in, a directory, nor `hf:ORG/NAME`."""
 
 
+class UnknownSetting(InvalidValue):
+    """A key that is no setting; what is given as allowed is a hint at the nearest one."""
+
+    def __init__(self, field: str, value: object, allowed: str) -> None:
+        super().__init__(field, value, allowed)
+        self.args = (f"{field}: no such setting; {allowed}",)
+
+
 class DataDirInUse(RiverrunError):
     """The data directory belongs to a running system."""
 
 
 class NotRunning(RiverrunError):
     """A process that the command needs is not running in this data directory."""
+
+
+class ProcessFailed(RiverrunError):
+    """A process under the supervisor does not stay up; `tail` is what it said last."""
+
+    def __init__(self, message: str, tail: list[str], exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.tail = tail
+        self.exit_code = exit_code
 
 
 class BrokerError(RiverrunError):
@@ -75,6 +97,38 @@ class CheckpointError(RiverrunError):
 
 class LeaseLost(RiverrunError):
     """Another learner holds the lease; this one may publish nothing more."""
+
+
+class Overloaded(RiverrunError):
+    """Serving has as many requests as it may take; the same one will do later."""
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message)
+
+
+class NotServing(RiverrunError):
+    """Serving has no version to answer with yet, or takes no new requests any more."""
+
+
+class RequestFailed(RiverrunError):
+    """A server's answer to a client: `code` is the gRPC code's name, `field` what it blames."""
+
+    def __init__(
+        self,
+        code: str,
+        details: str,
+        *,
+        field: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        self.code = code
+        self.details = details
+        self.field = field
+        self.retry_after_s = retry_after_s
+        # The caller can mend it, as an InvalidValue.
+        self.exit_code = 2 if code == "INVALID_ARGUMENT" else 1
+        super().__init__(f"{code}: {details}")
 
 
 class StoreError(RiverrunError):

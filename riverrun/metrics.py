@@ -78,6 +78,11 @@ class LearnerMetrics:
             ["kind"],
             registry=registry,
         )
+        self.step = Gauge(
+            "riverrun_learner_step",
+            "Optimizer steps of the whole run; a version names the step it is from.",
+            registry=registry,
+        )
         self.documents = Counter(
             "riverrun_learner_documents", "Documents learned from.", ["source"], registry=registry
         )

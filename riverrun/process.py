@@ -101,7 +101,8 @@ def log_to_stderr(level: str) -> None:
 
 def _watch_parent(running: Running) -> None:
     """The pipe on standard input says nothing; it ends with the supervisor."""
-    while sys.stdin.buffer.read(4096):
+    # Not `sys.stdin`: its lock, held by this thread, would abort the interpreter at its end.
+    while os.read(0, 4096):
         continue
     log.warning("the supervisor is gone: stopping")
     running.request_stop()

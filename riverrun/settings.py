@@ -83,7 +83,11 @@ class StreamSettings(Section):
         256, ge=1, le=100_000, description="Records a worker cleans before it awaits their writes."
     )
     batch_wait_s: float = Field(
-        0.02, ge=0.001, le=10, description="How long a worker waits for a batch to fill, seconds."
+        0.02,
+        ge=0,
+        le=10,
+        description="How long a busy worker lets a batch fill, seconds. The first record after a "
+        "pause of this length never waits.",
     )
     default_source: str = Field(
         "default",

@@ -1,7 +1,8 @@
-"""Merges the layers of settings, and turns what does not fit into one clear sentence.
+"""Merges the layers of settings; `settings_rules` says what does not fit.
 
 Layers, weakest first: defaults, the settings of the system that runs in the data directory (or
-`riverrun.toml` there, or `--config`), the environment, the command line.
+`riverrun.toml` there, or `--config`), the environment, the command line. Called by the command
+line for every command, and by the supervisor, which saves what its children read.
 """
 
 import json
@@ -11,13 +12,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import ValidationError
 
 from riverrun.errors import InvalidValue
 from riverrun.settings import Settings
+from riverrun.settings_rules import explain, refuse_unknown
 from riverrun.workspace import Workspace, replace_file
 
 Layer = dict[str, Any]
+
+NOT_SETTINGS = {"RIVERRUN_CACHE", "RIVERRUN_SUPERVISED"}
+PATHS = {"data_dir", "origin_file", "ssl_cafile", "ssl_certfile", "ssl_keyfile"}
 
 
 def load_settings(
@@ -42,17 +47,18 @@ def load_settings(
         or environment.get("data_dir")
         or Settings.model_fields["data_dir"].default
     )
-    started_with = Workspace(root).settings_file
+    workspace = Workspace(root)
     if config is not None:
         file = read_toml(config)
-    elif running and started_with.exists():
-        file = json.loads(started_with.read_text())
+    elif running and workspace.is_held("up"):
+        file = json.loads(workspace.settings_file.read_text())
     elif (root / "riverrun.toml").exists():
         file = read_toml(root / "riverrun.toml")
     else:
         file = {}
     merged = merge(merge(file, environment), command_line)
     merged["data_dir"] = root
+    refuse_unknown(merged)
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:
@@ -60,11 +66,25 @@ def load_settings(
 
 
 def save_settings(settings: Settings, path: Path) -> None:
-    """Write the settings for the other processes, readable by this user only (passwords)."""
+    """Write the settings for the other processes, readable by this user only (passwords).
+
+    Paths become absolute: a client may stand in another directory.
+    """
     data = settings.model_dump(mode="json", exclude_unset=True)
     if settings.kafka.sasl_password is not None:
         data["kafka"]["sasl_password"] = settings.kafka.sasl_password.get_secret_value()
+    for level in [data, *(value for value in data.values() if isinstance(value, dict))]:
+        for key, value in level.items():
+            if value is not None and is_path(key, value):
+                level[key] = str(Path(value).expanduser().absolute())
     replace_file(path, json.dumps(data, indent=1).encode(), mode=0o600)
+
+
+def is_path(key: str, value: str) -> bool:
+    """Whether a setting's value is a path on this machine (a model or store need not be)."""
+    if key == "url":
+        return "://" not in value
+    return key in PATHS or (key == "model" and Path(value).expanduser().is_dir())
 
 
 def read_toml(path: Path) -> Layer:
@@ -82,11 +102,10 @@ def from_environment(environ: Mapping[str, str]) -> Layer:
     Pydantic would skip a name that it does not know; we want it refused like any other.
     """
     prefix = "RIVERRUN_"
-    not_settings = {"RIVERRUN_CACHE", "RIVERRUN_SUPERVISED"}
     found = {
         name[len(prefix) :].lower().replace("__", "."): value
         for name, value in environ.items()
-        if name.startswith(prefix) and name not in not_settings
+        if name.startswith(prefix) and name not in NOT_SETTINGS
     }
     return nest(found)
 
@@ -114,30 +133,3 @@ def merge(below: Layer, above: Layer) -> Layer:
         else:
             merged[key] = value
     return merged
-
-
-def explain(error: ValidationError, given: Layer) -> InvalidValue:
-    """The first fault, with its key, value and what the key takes."""
-    first = error.errors()[0]
-    path = [str(part) for part in first["loc"]]
-    key = ".".join(path)
-    value: Any = given
-    for part in path:
-        value = value.get(part) if isinstance(value, dict) else value
-    if first["type"] == "extra_forbidden":
-        known = known_keys(path[:-1])
-        return InvalidValue(key, value, f"no such key; known are {', '.join(known)}")
-    allowed = first["msg"][0].lower() + first["msg"][1:]
-    shown = "(hidden)" if isinstance(value, SecretStr) or "password" in key else value
-    return InvalidValue(key, shown, allowed)
-
-
-def known_keys(path: list[str]) -> list[str]:
-    section: type[BaseModel] = Settings
-    for name in path:
-        field = section.model_fields.get(name)
-        if field is None or not isinstance(field.annotation, type):
-            break
-        if issubclass(field.annotation, BaseModel):
-            section = field.annotation
-    return sorted(section.model_fields)

@@ -23,7 +23,7 @@ from pathlib import Path
 import fsspec
 import msgspec
 
-from riverrun.errors import StoreError, UnknownVersion, VersionRefused
+from riverrun.errors import InvalidValue, StoreError, UnknownVersion, VersionRefused
 from riverrun.records import Span
 from riverrun.workspace import replace_file
 
@@ -73,11 +73,14 @@ def sha256_of(path: Path) -> str:
 
 
 class VersionStore:
-    """Versions below one fsspec URL."""
+    """Versions below one fsspec URL. Raises InvalidValue for a URL that fsspec cannot open."""
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.fs, self.root = fsspec.core.url_to_fs(url)
+        try:
+            self.fs, self.root = fsspec.core.url_to_fs(url)
+        except (ValueError, ImportError) as error:
+            raise InvalidValue("store.url", url, f"a path or an fsspec URL ({error})") from None
         self.is_local = "file" in _protocols(self.fs)
 
     def _path(self, *parts: str) -> str:
@@ -196,6 +199,10 @@ class VersionStore:
             return msgspec.json.decode(data, type=Manifest)
         except msgspec.DecodeError as error:
             raise VersionRefused(f"the manifest of {version} is damaged: {error}") from error
+
+    def has_weights(self, version: str) -> bool:
+        """Whether retention has left the weights of `version`."""
+        return bool(self.fs.exists(self._path("versions", version, WEIGHTS)))
 
     def model_files(self, into: Path) -> Path:
         """A local directory with the configuration and tokenizer (`into` for a remote store)."""

@@ -13,9 +13,11 @@ Knows nothing of what the processes do.
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
+import secrets
 import socket
 import tempfile
 import time
@@ -202,11 +204,18 @@ def lock_within(file: IO[str], patience_s: float) -> bool:
             return True
 
 
+LISTENING_PORTS = range(20_000, 32_000)
+"""Below those that the kernel lends to outgoing connections (32768 and up on Linux): a port from
+there may be gone by the time that its process starts, or starts again."""
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port on loopback that nobody listens on now."""
+    random = secrets.SystemRandom()  # tests seed the other one, and would share their ports
+    for port in random.sample(LISTENING_PORTS, 1000):
+        if is_free(port):
+            return port
+    raise OSError(errno.EADDRINUSE, f"no free port among 1000 of {LISTENING_PORTS}")
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
