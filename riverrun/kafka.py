@@ -50,3 +50,11 @@ def client_options(kafka: KafkaSettings, servers: list[str]) -> dict[str, Any]:
             if path is not None:
                 options[name] = str(path)
     return options
+
+
+def why(kafka: KafkaSettings, error: Exception) -> str:
+    """An error of a Kafka client in words. A refused password looks to it like no Kafka at all."""
+    said = str(error).strip() or type(error).__name__
+    if kafka.security_protocol == "PLAINTEXT":
+        return said
+    return f"{said}; it may be kafka.security_protocol={kafka.security_protocol} or its credentials"

@@ -76,7 +76,9 @@ def process(name: ProcessName, settings: Settings, metrics_port: int) -> Iterato
         )
         running.metrics_port = server.server_port
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: running.request_stop())
+            # On a thread of its own: the handler interrupts the main thread, which may hold the
+            # very lock that setting the event takes.
+            signal.signal(number, lambda *_: threading.Thread(target=running.request_stop).start())
         if os.environ.get(SUPERVISED):
             threading.Thread(target=_watch_parent, args=(running,), daemon=True).start()
         running.announce("starting")

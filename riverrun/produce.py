@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from riverrun.errors import BrokerError, InvalidValue
-from riverrun.kafka import Topics, bootstrap_servers, client_options
+from riverrun.kafka import Topics, bootstrap_servers, client_options, why
 from riverrun.settings import Settings
 
 if TYPE_CHECKING:
@@ -204,8 +204,8 @@ class RawProducer:
         ) from None
 
     def _fail(self, error: Exception) -> NoReturn:
-        why = str(error).strip() or type(error).__name__
+        reason = why(self._settings.kafka, error)
         raise BrokerError(
             f"Kafka at {', '.join(self._servers)} does not take records for "
-            f"`{self.receipt.topic}`: {why} ({self.receipt.num_records} were acknowledged)"
+            f"`{self.receipt.topic}`: {reason} ({self.receipt.num_records} were acknowledged)"
         ) from error

@@ -39,6 +39,10 @@ def server_properties(kafka: KafkaSettings, port: int, controller_port: int, dat
         "share.coordinator.state.topic.replication.factor": 1,
         "share.coordinator.state.topic.min.isr": 1,
         "group.initial.rebalance.delay.ms": 0,
+        # A killed broker may register again when its session is over: 9 s by default, and a start
+        # then took 12 s rather than 3.
+        "broker.session.timeout.ms": 3000,
+        "broker.heartbeat.interval.ms": 500,
         # A laptop's share of threads and memory (128 MB for the cleaner alone by default).
         "num.network.threads": 2,
         "num.io.threads": 4,

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 WATCH_S = 0.2
 MEASURE_S = 2.0
+ANSWER_MS = 2000
+"""Kafka is a process on the same machine: one that is silent for longer is looked after first."""
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +69,7 @@ def _watch(
                 _measure(settings, consumer, metrics)
                 metrics.resident_bytes.set(kafka.resident_bytes())
     finally:
-        consumer.close()
+        consumer.close(timeout_ms=ANSWER_MS)
 
 
 def _measure(settings: Settings, consumer: "KafkaConsumer", metrics: BrokerMetrics) -> None:
@@ -81,7 +83,7 @@ def _measure(settings: Settings, consumer: "KafkaConsumer", metrics: BrokerMetri
         for partition in range(kind["num_partitions"])
     ]
     try:
-        ends = consumer.end_offsets(partitions)
+        ends = consumer.end_offsets(partitions, timeout_ms=ANSWER_MS)
     except KafkaError as error:
         metrics.up.set(0)
         log.warning("Kafka does not answer: %r", error)

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 def mark(home: Path) -> str:
     """The argument of a Kafka's command line that says whose it is."""
-    return f"-Driverrun.broker={home}"
+    return f"-Driverrun.broker={home.resolve()}"
 
 
 def end_orphans(home: Path) -> int:

@@ -8,7 +8,7 @@ import logging
 from typing import Any
 
 from riverrun.errors import BrokerError, PartitionCountChanged
-from riverrun.kafka import Topics, client_options
+from riverrun.kafka import Topics, client_options, why
 from riverrun.settings import KafkaSettings, Settings
 
 FOREVER = "-1"
@@ -75,7 +75,7 @@ def ensure_topics(settings: Settings, servers: list[str]) -> None:
             admin.close()
     except (KafkaError, OSError) as error:
         raise BrokerError(
-            f"Kafka at {', '.join(servers)} does not make the topics: {_sentence(error)}"
+            f"Kafka at {', '.join(servers)} does not make the topics: {why(kafka, error)}"
         ) from error
 
 
@@ -109,7 +109,3 @@ def _raise_refusals(answer: dict[str, Any]) -> None:
         if code not in (0, TopicAlreadyExistsError.errno):
             why = topic["error_message"] or for_code(code).__name__
             raise BrokerError(f"Kafka refuses to make the topic `{topic['name']}`: {why}")
-
-
-def _sentence(error: Exception) -> str:
-    return str(error).strip() or type(error).__name__

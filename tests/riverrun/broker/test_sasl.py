@@ -75,6 +75,7 @@ def test_the_wrong_password_is_one_clear_error(guarded: str, tmp_path: Path) -> 
     with pytest.raises(BrokerError) as error:
         ensure_topics(alice, bootstrap_servers(alice, 0))
     assert guarded in str(error.value)
+    assert "credentials" in str(error.value)
     assert "looking-glass" not in str(error.value)
     with pytest.raises(BrokerError):
         produce(alice, [Record(b"text")])
