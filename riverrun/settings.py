@@ -107,6 +107,12 @@ class LearnerSettings(Section):
         None, ge=0, le=100_000, description="Steps from rate 0 to `lr`; constant from then on."
     )
     weight_decay: float | None = Field(None, ge=0, le=1, description="Decoupled weight decay.")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="Arithmetic of the matrix products; weights and sums stay float32. `auto`: "
+        "bfloat16 for pretrained models where the processor has it (2.5 times faster here), else "
+        "float32. Part of the recipe: a run that moves to another kind of machine names it.",
+    )
     grad_clip: float = Field(1.0, gt=0, le=1000, description="Largest global gradient norm.")
     block_tokens: int | None = Field(
         None,

@@ -1,0 +1,104 @@
+"""Bytes of a raw value to text, and to what a JSON record says about it.
+
+Knows nothing of headers but the content type, and nothing of Kafka. Called by the pipeline.
+"""
+
+import codecs
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from stream.rejected import Rejected, bad_field
+from stream.stages.timestamp import timestamp_of_json
+
+MAX_SOURCE_CHARACTERS = 200
+"""A source is a name; it becomes the key of every clean record."""
+
+MAX_ID_CHARACTERS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """The text, and what its record says of itself. None: it does not say."""
+
+    text: str
+    source: str | None = None
+    id: str | None = None
+    timestamp_ms: int | None = None
+    language: str | None = None
+
+
+def decode(value: bytes, content_type: str | None) -> Decoded:
+    """The text of a value: JSON when it is a JSON object, else plain.
+
+    A value that begins with `{` and is no JSON object is plain text, since code looks like that;
+    unless the producer says `application/json`. `text/plain` takes even an object as plain text.
+    Raises Rejected: not_utf8, bad_json, bad_field.
+    """
+    try:
+        text = value.removeprefix(codecs.BOM_UTF8).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Rejected(
+            "not_utf8", f"byte {value[error.start]:#04x} at {error.start} ({error.reason})"
+        ) from None
+    kind = (content_type or "").partition(";")[0].strip().lower()
+    if kind == "text/plain":
+        return Decoded(text)
+    must_be_json = kind == "application/json"
+    if not must_be_json and not text[:64].lstrip().startswith("{") and not _begins_object(text):
+        return Decoded(text)
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        if must_be_json:
+            raise Rejected("bad_json", f"content-type is application/json, but {error}") from None
+        return Decoded(text)
+    if not isinstance(fields, dict):
+        raise Rejected("bad_json", f"wanted a JSON object, got {type(fields).__name__}")
+    return _read(fields)
+
+
+def _begins_object(text: str) -> bool:
+    """For the rare text with much space before its first character."""
+    return text[:1].isspace() and text.lstrip().startswith("{")
+
+
+def _read(fields: dict[str, Any]) -> Decoded:
+    text = fields.get("text")
+    if not isinstance(text, str):
+        got = text if "text" in fields else "no such field"
+        raise bad_field("text", got, "a string")
+    return Decoded(
+        text=without_surrogates(text),
+        source=_name(fields, "source", MAX_SOURCE_CHARACTERS),
+        id=_identity(fields),
+        timestamp_ms=timestamp_of_json(fields.get("timestamp")),
+        language=_name(fields, "language", 35),
+    )
+
+
+def _name(fields: dict[str, Any], field: str, max_characters: int) -> str | None:
+    """A short string; null or the empty string says nothing."""
+    value = fields.get(field)
+    if value is None:
+        return None
+    if not isinstance(value, str) or len(value) > max_characters:
+        raise bad_field(field, value, f"a string of at most {max_characters} characters")
+    return without_surrogates(value).strip() or None
+
+
+def _identity(fields: dict[str, Any]) -> str | None:
+    """Many producers number their records, so that an integer will do."""
+    value = fields.get("id")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return _name(fields, "id", MAX_ID_CHARACTERS)
+
+
+def without_surrogates(text: str) -> str:
+    """JSON can name half a character (`\\ud800`), which no UTF-8 can carry: U+FFFD for it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text

@@ -1,0 +1,201 @@
+"""Takes raw records as they come, cleans them, and writes what they became.
+
+One batch at a time: what has arrived, cleaned one by one. At idle that is one record, at once; in a
+steady flow what comes within `batch_wait_s`, since a write costs as much for a hundred records as
+for one. Dead letters are written, then documents, each partition in order; only then are the raw
+records acknowledged, so that their offset can be committed. A crash anywhere repeats records and
+never leaves one out.
+
+Knows of faust only the queue of events and `event.ack()`. The app runs it as its agent.
+"""
+
+import asyncio
+import logging
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from riverrun.metrics import StreamMetrics
+from riverrun.records import RAW_OFFSET_HEADER, RAW_TIMESTAMP_HEADER, Document, Rejection, encode
+from riverrun.settings import StreamSettings
+from stream.pipeline import clean, rejection
+from stream.raw_order import RawOrder
+from stream.raw_record import RawRecord
+from stream.source_labels import SourceLabels
+from stream.writer import Outgoing, Writer
+
+MAX_BATCH_BYTES = 16_777_216
+"""A batch ends here, however few records it has: all of them are in memory twice."""
+
+BREATH_S = 0.05
+"""Cleaning gives way to the event loop (commits, /metrics, signals) after this long."""
+
+MAX_DEAD_KEY_BYTES = 1024
+"""Of a key that is longer the dead letter keeps the beginning: it must not be too large itself."""
+
+log = logging.getLogger(__name__)
+
+
+class Worker:
+    """The cleaning of one process."""
+
+    def __init__(
+        self,
+        settings: StreamSettings,
+        metrics: StreamMetrics,
+        order: RawOrder,
+        documents: Writer,
+        dead_letters: Writer,
+        generation: Callable[[], int],
+    ) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._order = order
+        self._documents = documents
+        self._dead_letters = dead_letters
+        self._generation = generation
+        self._labels = SourceLabels()
+        self._stopping = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def run(self, queue: Any) -> None:
+        """Clean what comes through the queue until `finish`. What escapes must end the process."""
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        ended = -math.inf
+        try:
+            while not self._stopping.is_set():
+                first = asyncio.ensure_future(queue.get())
+                await asyncio.wait((first, stopping), return_when=asyncio.FIRST_COMPLETED)
+                if self._stopping.is_set():
+                    first.cancel()
+                    return
+                self._idle.clear()
+                busy = time.monotonic() - ended < self._settings.batch_wait_s
+                if busy and queue.qsize() < self._settings.batch_records:
+                    await asyncio.wait((stopping,), timeout=self._settings.batch_wait_s)
+                await self._clean_batch(self._fill(first.result(), queue))
+                ended = time.monotonic()
+                self._idle.set()
+        finally:
+            self._idle.set()
+            stopping.cancel()
+
+    async def finish(self) -> None:
+        """End after the batch in hand."""
+        self._stopping.set()
+        await self._idle.wait()
+
+    def _fill(self, first: Any, queue: Any) -> list[Any]:
+        """What waits in the queue, up to one batch."""
+        batch = [first]
+        num_bytes = len(first.value or b"")
+        while (
+            len(batch) < self._settings.batch_records
+            and num_bytes < MAX_BATCH_BYTES
+            and not queue.empty()
+        ):
+            event = queue.get_nowait()
+            num_bytes += len(event.value or b"")
+            batch.append(event)
+        return batch
+
+    async def _clean_batch(self, batch: list[Any]) -> None:
+        # After a rebalance faust reads again from the committed offsets; what it queued before is
+        # neither cleaned nor acknowledged.
+        generation = self._generation()
+        events = [event for event in batch if event.message.generation_id == generation]
+        self._order.enter(generation)
+        documents: dict[int, list[tuple[RawRecord, Document]]] = defaultdict(list)
+        rejections: dict[int, list[tuple[RawRecord, Rejection]]] = defaultdict(list)
+        breath = time.monotonic()
+        for event in events:
+            message = event.message
+            if not await self._order.admit(message.partition, message.offset):
+                continue
+            raw = raw_record(event)
+            result = self._clean(raw)
+            if isinstance(result, Document):
+                documents[raw.partition].append((raw, result))
+            else:
+                rejections[raw.partition].append((raw, result))
+            if time.monotonic() - breath > BREATH_S:
+                await asyncio.sleep(0)
+                breath = time.monotonic()
+        await self._write_rejections(rejections)
+        await asyncio.gather(*(self._write_documents(*item) for item in documents.items()))
+        for event in events:
+            event.ack()
+            self._metrics.position.labels(event.message.partition).set(event.message.offset + 1)
+
+    def _clean(self, raw: RawRecord) -> Document | Rejection:
+        started = time.perf_counter()
+        try:
+            result = clean(raw, self._settings)
+        except Exception as error:  # one record must not stop the stream
+            log.exception("cleaning %s/%d@%d failed", raw.topic, raw.partition, raw.offset)
+            result = rejection(raw, "failed", f"{type(error).__name__}: {error}")
+        self._metrics.clean_seconds.observe(time.perf_counter() - started)
+        self._metrics.records.labels(raw.partition).inc()
+        return result
+
+    async def _write_documents(
+        self, partition: int, cleaned: list[tuple[RawRecord, Document]]
+    ) -> None:
+        outgoing = [
+            Outgoing(
+                key=document.source.encode(),
+                value=encode(document),
+                headers=[
+                    (RAW_OFFSET_HEADER, b"%d" % raw.offset),
+                    (RAW_TIMESTAMP_HEADER, b"%d" % raw.timestamp_ms),
+                ],
+            )
+            for raw, document in cleaned
+        ]
+        refused = await self._documents.write(partition, outgoing)
+        if refused:
+            detail = "the clean topic does not take a record as large (its max.message.bytes)"
+            too_large = [
+                (raw := cleaned[i][0], rejection(raw, "too_large", detail)) for i in refused
+            ]
+            await self._write_rejections({partition: too_large})
+        for index, (_, document) in enumerate(cleaned):
+            if index not in refused:
+                self._metrics.documents.labels(self._labels.label(document.source)).inc()
+                self._metrics.text_bytes.inc(len(document.text.encode()))
+
+    async def _write_rejections(
+        self, rejections: dict[int, list[tuple[RawRecord, Rejection]]]
+    ) -> None:
+        if not rejections:
+            return
+        num_partitions = await self._dead_letters.num_partitions()
+        by_target: dict[int, list[tuple[RawRecord, Rejection]]] = defaultdict(list)
+        for partition, rejected in rejections.items():
+            by_target[partition % num_partitions] += rejected
+        for partition, rejected in by_target.items():
+            outgoing = [
+                Outgoing(key=raw.key and raw.key[:MAX_DEAD_KEY_BYTES], value=encode(letter))
+                for raw, letter in rejected
+            ]
+            refused = await self._dead_letters.write(partition, outgoing)
+            assert not refused, "a dead letter is a few kilobytes"
+            for _, letter in rejected:
+                self._metrics.rejections.labels(letter.reason).inc()
+
+
+def raw_record(event: Any) -> RawRecord:
+    """A faust event as we know it."""
+    message = event.message
+    return RawRecord(
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        timestamp_ms=round((message.timestamp or 0) * 1000),
+        key=message.key,
+        value=message.value,
+        headers={name: value or b"" for name, value in message.headers or ()},
+    )

@@ -1,0 +1,253 @@
+"""The whole process against a real Kafka: one worker for most of the laws here."""
+
+import contextlib
+import signal
+import statistics
+import time
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from riverrun.kafka import Topics
+from riverrun.records import RAW_TIMESTAMP_HEADER, Document
+from riverrun.settings import KafkaSettings, Settings
+from riverrun.workspace import Workspace, free_port
+from tests.stream import running_worker
+from tests.stream.running_worker import Readout
+
+
+@pytest.fixture(scope="module")
+def system(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A system with a worker that runs as long as the tests of this file."""
+    settings = Settings(
+        data_dir=tmp_path_factory.mktemp("stream"),
+        kafka=KafkaSettings(bootstrap_servers=kafka, topic_prefix=f"s{uuid.uuid4().hex[:8]}-"),
+    )
+    with running_worker.running(settings):
+        yield settings
+
+
+@pytest.fixture
+def producer(kafka: str) -> Iterator[Any]:
+    yield from make_producer(kafka)
+
+
+def make_producer(kafka: str, **options: Any) -> Iterator[Any]:
+    from kafka import KafkaProducer
+
+    producer = KafkaProducer(bootstrap_servers=kafka, max_request_size=16_000_000, **options)
+    yield producer
+    producer.close()
+
+
+@pytest.fixture
+def readout(system: Settings) -> Iterator[Readout]:
+    with contextlib.closing(Readout(system)) as readout:
+        yield readout
+
+
+def test_a_document_is_in_its_raw_partition_with_its_raw_offset_and_time(
+    system: Settings, producer: Any, readout: Readout
+) -> None:
+    raw = Topics(system.kafka.topic_prefix).raw
+    value = b'{"text": "caf\xc3\xa9\\r\\n", "source": "wiki", "id": "7"}'
+    sent = [producer.send(raw, value, partition=p).get(10) for p in (3, 0, 3, 1, 2)]
+    readout.wait_for({(record.partition, record.offset) for record in sent})
+    for record in sent:
+        (clean,) = (
+            c
+            for c in readout.clean
+            if (c.partition, c.raw_offset) == (record.partition, record.offset)
+        )
+        assert clean.record.key == b"wiki"
+        headers = dict(clean.record.headers)
+        assert headers[RAW_TIMESTAMP_HEADER] == b"%d" % record.timestamp
+        assert msgspec.json.decode(clean.record.value, type=Document) == Document(
+            text="café\n", source="wiki", timestamp_ms=record.timestamp, id="7"
+        )
+
+
+def test_what_is_no_document_is_a_dead_letter_with_its_reason_and_blocks_nothing(
+    system: Settings, producer: Any, readout: Readout
+) -> None:
+    raw = Topics(system.kafka.topic_prefix).raw
+    json_header = [("content-type", b"application/json")]
+    bad: list[tuple[str, bytes | None, list[tuple[str, bytes]]]] = [
+        ("too_large", b"x" * 10_000_000, []),
+        ("not_utf8", b"\xff\xfe\x00", []),
+        ("empty", b"", []),
+        ("empty", " \u200b".encode(), []),
+        ("no_value", None, []),
+        ("bad_json", b"{oops", json_header),
+        ("bad_field", b'{"text": ["a"]}', []),
+    ]
+    sent = []
+    for index, (_, given, headers) in enumerate(bad):
+        name = b"bad-%d" % index
+        sent.append(producer.send(raw, given, key=name, headers=headers, partition=1).get(20))
+    after = producer.send(raw, b"after the poison", partition=1).get(10)
+    readout.wait_for({(record.partition, record.offset) for record in [*sent, after]})
+    letters = {letter.offset: (key, letter) for key, letter in readout.letters}
+    for index, (record, (reason, wrong, _)) in enumerate(zip(sent, bad, strict=True)):
+        key, letter = letters[record.offset]
+        assert (key, letter.reason) == (b"bad-%d" % index, reason)
+        assert (letter.topic, letter.partition) == (raw, 1)
+        assert letter.num_bytes == len(wrong or b"")
+        assert letter.head == (wrong or b"")[:256]
+
+
+def test_aborted_text_is_left_out_and_the_gaps_do_not_stop_the_stream(
+    system: Settings, kafka: str, readout: Readout
+) -> None:
+    raw = Topics(system.kafka.topic_prefix).raw
+    sent = []
+    # Each transaction ends with a marker, which takes an offset.
+    with contextlib.contextmanager(make_producer)(
+        kafka, transactional_id=uuid.uuid4().hex
+    ) as producer:
+        producer.init_transactions()
+        for _ in range(3):
+            producer.begin_transaction()
+            producer.send(raw, b"aborted", partition=2).get(10)
+            producer.abort_transaction()
+            producer.begin_transaction()
+            sent += [producer.send(raw, b"committed", partition=2) for _ in range(2)]
+            producer.commit_transaction()
+    records = [future.get(10) for future in sent]
+    assert records[-1].offset - records[0].offset > len(records) - 1, "there are gaps"
+    readout.wait_for({(record.partition, record.offset) for record in records})
+    assert not any(b"aborted" in clean.record.value for clean in readout.clean)
+
+
+def test_an_idle_worker_writes_a_document_within_a_tenth_of_a_second(
+    system: Settings, producer: Any, readout: Readout
+) -> None:
+    # 3 ms on an idle machine; the bound leaves room for a busy one.
+    raw = Topics(system.kafka.topic_prefix).raw
+    seconds = []
+    for index in range(30):
+        record = producer.send(raw, b"quick %d" % index, partition=index % 4).get(10)
+        acknowledged = time.monotonic()
+        readout.wait_for({(record.partition, record.offset)})
+        seconds.append(time.monotonic() - acknowledged)
+    assert statistics.median(seconds) < 0.1, sorted(seconds)
+
+
+def test_metrics_count_what_was_written(system: Settings) -> None:
+    record = Workspace(system.data_dir).running("stream")
+    assert record is not None
+    with urllib.request.urlopen(f"http://127.0.0.1:{record.metrics_port}/metrics") as reply:
+        page = reply.read().decode()
+    assert 'riverrun_stream_documents_total{source="wiki"} 5.0' in page
+    assert 'riverrun_stream_rejections_total{reason="empty"} 2.0' in page
+    assert 'riverrun_stream_position{partition="1"}' in page
+
+
+def produce(settings: Settings, producer: Any, num_records: int) -> set[tuple[int, int]]:
+    """Records in all partitions, one in fifty of them empty; their coordinates."""
+    raw = Topics(settings.kafka.topic_prefix).raw
+    futures = [
+        producer.send(raw, b"" if i % 50 == 7 else b"record %d " % i * 40, partition=i % 4)
+        for i in range(num_records)
+    ]
+    producer.flush()
+    return {(f.get(10).partition, f.get(10).offset) for f in futures}
+
+
+def test_after_sigkill_every_record_is_written_and_none_before_an_earlier_one(
+    kafka_settings: Settings, producer: Any
+) -> None:
+    wanted = produce(kafka_settings, producer, 6000)
+    with contextlib.closing(Readout(kafka_settings)) as readout:
+        for at_least in (500, 3000):
+            worker = running_worker.start(kafka_settings)
+            try:
+                deadline = time.monotonic() + 60
+                while len(readout.seen()) < at_least:
+                    assert time.monotonic() < deadline, running_worker.log_text(kafka_settings)
+                    readout.poll()
+            finally:
+                worker.send_signal(signal.SIGKILL)
+                worker.wait()
+        with running_worker.running(kafka_settings):
+            readout.wait_for(wanted, timeout_s=60)
+            assert readout.seen() == wanted
+            for partition, offsets in readout.first_occurrences().items():
+                assert offsets == sorted(offsets), f"partition {partition} has a gap"
+
+
+def test_a_worker_that_was_asked_to_stop_has_committed_what_it_wrote(
+    kafka_settings: Settings, producer: Any
+) -> None:
+    from kafka import KafkaAdminClient
+
+    wanted = produce(kafka_settings, producer, 400)
+    with (
+        contextlib.closing(Readout(kafka_settings)) as readout,
+        running_worker.running(kafka_settings) as worker,
+    ):
+        readout.wait_for(wanted)
+        assert running_worker.stop(worker) == 0
+    admin = KafkaAdminClient(bootstrap_servers=kafka_settings.kafka.bootstrap_servers)
+    prefix = kafka_settings.kafka.topic_prefix
+    committed = admin.list_group_offsets([f"{prefix}riverrun-stream"])
+    admin.close()
+    offsets = {tp.partition: o.offset for tp, o in committed[f"{prefix}riverrun-stream"].items()}
+    assert offsets == dict.fromkeys(range(4), 100)
+
+
+def test_a_failed_write_ends_the_process_with_the_reason_and_commits_nothing(
+    kafka_settings: Settings, producer: Any
+) -> None:
+    wanted = produce(kafka_settings, producer, 8)
+    failing = """
+from riverrun.errors import BrokerError
+import stream.writer
+async def refuse(*_):
+    raise BrokerError("the disk of the broker is full")
+stream.writer.Writer.write = refuse
+"""
+    with running_worker.start(kafka_settings, before=failing) as worker:
+        assert worker.wait(timeout=60) == 1
+    assert "BrokerError: the disk of the broker is full" in running_worker.log_text(kafka_settings)
+    with (
+        contextlib.closing(Readout(kafka_settings)) as readout,
+        running_worker.running(kafka_settings),
+    ):
+        readout.wait_for(wanted)
+
+
+def test_no_kafka_at_the_address_is_one_clear_error_within_the_request_timeout(
+    tmp_path: Path,
+) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    kafka = KafkaSettings(bootstrap_servers=address, request_timeout_s=1)
+    settings = Settings(data_dir=tmp_path, kafka=kafka)
+    with running_worker.start(settings) as worker:
+        assert worker.wait(timeout=30) == 1
+    assert f"BrokerError: Kafka at {address}" in running_worker.log_text(settings)
+
+
+def test_two_workers_share_the_partitions_and_lose_nothing_when_one_leaves(
+    kafka_settings: Settings, producer: Any, tmp_path: Path
+) -> None:
+    other = kafka_settings.model_copy(update={"data_dir": tmp_path / "other"})
+    with (
+        contextlib.closing(Readout(kafka_settings)) as readout,
+        running_worker.running(kafka_settings) as worker,
+    ):
+        wanted = produce(kafka_settings, producer, 1000)
+        with running_worker.running(other):
+            wanted |= produce(kafka_settings, producer, 1000)
+            worker.send_signal(signal.SIGKILL)
+            worker.wait()
+            wanted |= produce(kafka_settings, producer, 1000)
+            readout.wait_for(wanted, timeout_s=60)
+    assert readout.seen() == wanted
+    for partition, offsets in readout.first_occurrences().items():
+        assert offsets == sorted(offsets), f"partition {partition} has a gap"
