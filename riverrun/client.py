@@ -76,11 +76,9 @@ class AsyncAnswerStream:
 
     @property
     def answer(self) -> Answer:
-        """The whole answer, once the iteration has come to its end."""
         return _ended(self._answer)
 
     def cancel(self) -> None:
-        """Tell the server that nobody reads on (leaving the iteration does, too)."""
         self._call.cancel()
 
 
@@ -133,14 +131,12 @@ class Client:
         return AnswerStream(self._generation.Generate(request, timeout=timeout_s or self.timeout_s))
 
     def generate(self, prompt: str | None = None, **options: Any) -> Answer:
-        """The whole answer; options as for `stream`."""
         stream = self.stream(prompt, **options)
         for _ in stream:
             continue
         return stream.answer
 
     def status(self) -> Status:
-        """The server now."""
         from riverrun import client_protos as protos
 
         with protos.failures():

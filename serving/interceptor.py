@@ -1,0 +1,104 @@
+"""Around every call of our services: its code and time as metrics, its error as a gRPC status.
+
+An error of ours becomes the code of `serving/status_codes.py`; anything else is a fault, logged
+whole and told to the client only as INTERNAL. Health and reflection pass through untouched.
+Called by gRPC, for every call.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from google.protobuf.message import DecodeError
+from grpc.aio import ServerInterceptor, ServicerContext
+
+from riverrun.errors import InvalidValue, RiverrunError
+from riverrun.metrics import ServingMetrics
+from serving.status_codes import status_code, trailing_metadata
+
+log = logging.getLogger(__name__)
+
+OURS = "/riverrun."
+
+Behaviour = Callable[[Any, Any], Awaitable[Any]]
+if TYPE_CHECKING:  # generic in the stubs alone
+    Handler = grpc.RpcMethodHandler[Any, Any]
+    Interceptor = ServerInterceptor[Any, Any]
+    Context = ServicerContext[Any, Any]
+else:
+    Interceptor = ServerInterceptor
+
+
+class CallObserver(Interceptor):
+    """Wraps the coroutine of each unary or server-streaming method."""
+
+    def __init__(self, metrics: ServingMetrics) -> None:
+        self._metrics = metrics
+
+    async def intercept_service(
+        self,
+        continuation: "Callable[[grpc.HandlerCallDetails], Awaitable[Handler]]",
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> "Handler":
+        found = await continuation(handler_call_details)
+        path = handler_call_details.method
+        # None for a method that nobody has, whatever the stubs say.
+        if found is None or not path.startswith(OURS):
+            return found
+        handler: Any = found
+        method = path.rsplit("/", 1)[-1]
+        if handler.response_streaming:
+            wrapped: Handler = grpc.unary_stream_rpc_method_handler(
+                self._observed(method, handler.unary_stream, handler.request_deserializer),
+                response_serializer=handler.response_serializer,
+            )
+        else:
+            wrapped = grpc.unary_unary_rpc_method_handler(
+                self._observed(method, handler.unary_unary, handler.request_deserializer),
+                response_serializer=handler.response_serializer,
+            )
+        return wrapped
+
+    def _observed(
+        self, method: str, behaviour: Behaviour, parse: Callable[[bytes], Any]
+    ) -> Behaviour:
+        async def observed(data: bytes, context: "Context") -> Any:
+            started = time.perf_counter()
+            code = grpc.StatusCode.OK
+            try:
+                return await behaviour(_parsed(data, parse), context)
+            except asyncio.CancelledError:
+                code = _code_of_cancellation(context)
+                raise
+            except RiverrunError as error:
+                code = status_code(error)
+                if code is grpc.StatusCode.INTERNAL:
+                    log.error("%s: %s", method, error)
+                await context.abort(code, str(error), trailing_metadata(error))
+            except Exception as error:
+                code = grpc.StatusCode.INTERNAL
+                log.exception("%s failed", method)
+                await context.abort(code, f"{type(error).__name__} in the server; its log has more")
+            finally:
+                self._metrics.requests.labels(method, code.name).inc()
+                self._metrics.request_seconds.labels(method).observe(time.perf_counter() - started)
+
+        return observed
+
+
+def _parsed(data: bytes, parse: Callable[[bytes], Any]) -> Any:
+    """The request; parsed here, as gRPC would make UNKNOWN of bytes that are none."""
+    try:
+        return parse(data)
+    except DecodeError as error:
+        raise InvalidValue("request", f"{len(data)} bytes", f"a valid message ({error})") from error
+
+
+def _code_of_cancellation(context: "Context") -> grpc.StatusCode:
+    left_s = context.time_remaining()
+    if left_s is not None and left_s <= 0:
+        return grpc.StatusCode.DEADLINE_EXCEEDED
+    return grpc.StatusCode.CANCELLED

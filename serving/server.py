@@ -1,0 +1,86 @@
+"""The gRPC server: its services, health, reflection, limits and port.
+
+Knows nothing of what answers. Called by `serving/main.py`.
+"""
+
+from typing import Any
+
+import grpc.aio
+from grpc_health.v1 import health, health_pb2_grpc
+from grpc_health.v1.health_pb2 import HealthCheckResponse
+from grpc_reflection.v1alpha.reflection import SERVICE_NAME as REFLECTION
+from grpc_reflection.v1alpha.reflection import enable_server_reflection
+
+from riverrun.errors import RiverrunError
+from riverrun.v1 import generation_pb2, generation_pb2_grpc, model_pb2, model_pb2_grpc
+from serving.interceptor import CallObserver
+from serving.services.generation import Generation
+from serving.services.model import Model
+from serving.state import State
+
+SERVICES = (
+    generation_pb2.DESCRIPTOR.services_by_name["Generation"].full_name,
+    model_pb2.DESCRIPTOR.services_by_name["Model"].full_name,
+)
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+"""Far above any prompt that fits a context; more is refused before it is read."""
+
+OPTIONS = [
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    # Without it a second server would share our port in silence, and get half of the calls.
+    ("grpc.so_reuseport", 0),
+]
+
+
+class Server:
+    """Listens from `start` on; healthy from `set_serving` to `set_draining`."""
+
+    def __init__(self, state: State, host: str, port: int) -> None:
+        """
+        Raises:
+            RiverrunError: the port is taken, or the host is not ours.
+        """
+        observer = CallObserver(state.tally.metrics)
+        self._server = grpc.aio.server(options=OPTIONS, interceptors=[observer])
+        asynchronous: Any = health.aio  # type: ignore[attr-defined]  # the stubs lack it
+        self._health: Any = asynchronous.HealthServicer()
+        # Generated code has no types.
+        add: Any
+        for add, service in (
+            (generation_pb2_grpc.add_GenerationServicer_to_server, Generation(state)),
+            (model_pb2_grpc.add_ModelServicer_to_server, Model(state)),
+            (health_pb2_grpc.add_HealthServicer_to_server, self._health),
+        ):
+            add(service, self._server)
+        enable_server_reflection((*SERVICES, health.SERVICE_NAME, REFLECTION), self._server)
+        shown = f"[{host}]" if ":" in host else host
+        try:
+            self.port = self._server.add_insecure_port(f"{shown}:{port}")
+        except RuntimeError as error:
+            raise RiverrunError(
+                f"serving cannot listen on {shown}:{port}: the port is taken or the address is "
+                f"not this machine's (serving.host, serving.port)"
+            ) from error
+        everywhere = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
+        self.address = f"{everywhere.get(shown, shown)}:{self.port}"
+
+    async def start(self) -> None:
+        """Listen, and say NOT_SERVING."""
+        await self._say(HealthCheckResponse.NOT_SERVING)
+        await self._server.start()
+
+    async def set_serving(self) -> None:
+        await self._say(HealthCheckResponse.SERVING)
+
+    async def set_draining(self) -> None:
+        """NOT_SERVING from now on; still listening, so that a probe can read it."""
+        await self._health.enter_graceful_shutdown()
+
+    async def stop(self, grace_s: float) -> None:
+        """Close the port; calls that are open after `grace_s` are cancelled."""
+        await self._server.stop(grace_s)
+
+    async def _say(self, status: HealthCheckResponse.ServingStatus) -> None:
+        for service in ("", *SERVICES):
+            await self._health.set(service, status)

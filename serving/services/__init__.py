@@ -1,0 +1,1 @@
+"""The gRPC services: protos in, protos out, no tensor in between."""

@@ -1,0 +1,73 @@
+"""Who gets a row, who waits, who is refused, and what a client that goes leaves behind: nothing."""
+
+import contextlib
+import time
+
+import pytest
+
+from riverrun.client import AnswerStream, Client
+from riverrun.errors import RequestFailed
+from tests.serving.published import Published
+from tests.serving.running_server import RunningServer, held_engine, running_server, wait_for
+
+
+def test_a_client_that_goes_frees_its_row(server: RunningServer, client: Client) -> None:
+    stream = client.stream("long", max_tokens=250)
+    next(iter(stream))
+    stream.cancel()
+    wait_for(lambda: client.status().load.rows == 0, "the row")
+    labels = {"method": "Generate", "code": "CANCELLED"}
+    wait_for(lambda: server.metric("riverrun_serving_requests_total", labels) == 1, "counted")
+    assert client.status().load.generated_tokens < 250
+
+
+def test_a_deadline_frees_the_row_and_the_place_in_the_queue(published: Published) -> None:
+    published.publish(1)
+    with (
+        running_server(published.root, max_rows=1, max_waiting=1) as server,
+        Client(server.wait_ready(), timeout_s=60) as client,
+    ):
+        with held_engine():
+            for _ in range(2):
+                with pytest.raises(RequestFailed) as failed:
+                    client.generate("late", timeout_s=0.1)
+                assert failed.value.code == "DEADLINE_EXCEEDED"
+            wait_for(lambda: server.codes() == {"DEADLINE_EXCEEDED": 2}, "counted")
+        wait_for(lambda: client.status().load.rows + client.status().load.waiting == 0, "freed")
+        assert client.generate("in time", max_tokens=2).completion_tokens <= 2
+
+
+def test_more_than_the_queue_holds_is_refused_at_once_with_a_time_to_wait(
+    published: Published,
+) -> None:
+    published.publish(1)
+    with (
+        running_server(published.root, max_rows=1, max_waiting=1) as server,
+        Client(server.wait_ready(), timeout_s=60) as client,
+    ):
+        streams: list[AnswerStream] = []
+        with held_engine(), contextlib.ExitStack() as stack:
+            for i in range(2):
+                streams.append(client.stream(f"held {i}", max_tokens=4))
+                stack.callback(streams[-1].cancel)
+                wait_for(lambda: client.status().load.waiting == len(streams), "in the queue")
+            started = time.monotonic()
+            with pytest.raises(RequestFailed) as failed:
+                client.generate("one too many")
+            assert time.monotonic() - started < 5
+            assert failed.value.code == "RESOURCE_EXHAUSTED"
+            assert failed.value.retry_after_s
+        wait_for(lambda: client.status().load.rows + client.status().load.waiting == 0, "freed")
+        assert client.generate("room again", max_tokens=2).completion_tokens <= 2
+
+
+def test_many_cancelled_streams_leave_nothing_behind(server: RunningServer, client: Client) -> None:
+    for i in range(50):
+        stream = client.stream(f"s{i}", max_tokens=200)
+        if i % 2:
+            next(iter(stream))
+        stream.cancel()
+    # Those that were cancelled before a reply may never have reached the server.
+    wait_for(lambda: 25 <= sum(server.codes().values()) <= 50, "all ended")
+    wait_for(lambda: client.status().load.rows + client.status().load.waiting == 0, "all freed")
+    assert client.generate("after", max_tokens=3).completion_tokens <= 3
