@@ -1,1 +1,1 @@
-"""The only process that changes weights: clean documents in, versions out."""
+"""The only process that changes weights: clean documents in, versions of the model out."""

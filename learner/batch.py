@@ -1,0 +1,109 @@
+"""What one forward pass computes: packed examples, what each has to predict, what it weighs.
+
+Two kinds of example lie in the same rows. A text predicts its own next tokens. An anchor is a text
+of the origin memory; at its positions the model is compared with what the origin said there.
+Weights are those of the whole step, so the losses of its chunks simply add up.
+
+Knows nothing of where examples come from. Built by `step.py`, read by the strategies.
+
+B rows, T columns, N predicted tokens, M anchored positions, K kept log-probabilities.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from learner.framing import Example
+from learner.packing import Packed
+
+
+class Text(NamedTuple):
+    """An example that predicts its own tokens. `owner` is what its losses are added up under."""
+
+    example: Example
+    weight: float
+    owner: int
+
+
+class Anchor(NamedTuple):
+    """An example at whose targets the origin's most likely tokens are known."""
+
+    example: Example
+    weight: float
+    top_ids_MK: Tensor
+    top_logprobs_MK: Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One chunk of a step. `sources` index the rows laid end to end."""
+
+    packed: Packed
+    sources_N: Tensor
+    targets_N: Tensor
+    weights_N: Tensor
+    owners_N: Tensor
+    anchor_sources_M: Tensor
+    anchor_weights_M: Tensor
+    top_ids_MK: Tensor
+    top_logprobs_MK: Tensor
+
+
+def chunks(
+    texts: Sequence[Text], anchors: Sequence[Anchor], chunk_tokens: int
+) -> Iterator[tuple[list[Text], list[Anchor]]]:
+    """Texts and anchors in groups of about `chunk_tokens`, in order, none empty."""
+    group: tuple[list[Text], list[Anchor]] = ([], [])
+    filled = 0
+    every: list[Text | Anchor] = [*texts, *anchors]
+    for one in every:
+        length = len(one.example.tokens)
+        if filled and filled + length > chunk_tokens:
+            yield group
+            group, filled = ([], []), 0
+        if isinstance(one, Text):
+            group[0].append(one)
+        else:
+            group[1].append(one)
+        filled += length
+    if filled:
+        yield group
+
+
+def build(
+    prefix: Sequence[int],
+    texts: Sequence[Text],
+    anchors: Sequence[Anchor],
+    row_tokens: int,
+    device: torch.device,
+) -> Batch:
+    examples = [text.example for text in texts] + [anchor.example for anchor in anchors]
+    packed = Packed(prefix, examples, row_tokens, device)
+
+    def whole(numbers: Iterable[int]) -> Tensor:
+        return torch.tensor(list(numbers), dtype=torch.long, device=device)
+
+    def real(numbers: Iterable[float]) -> Tensor:
+        return torch.tensor(list(numbers), dtype=torch.float32, device=device)
+
+    sources = [packed.sources(i, example) for i, example in enumerate(examples)]
+    text_sources, anchor_sources = sources[: len(texts)], sources[len(texts) :]
+    num_kept = anchors[0].top_ids_MK.shape[1] if anchors else 0
+    return Batch(
+        packed=packed,
+        sources_N=whole(s for places in text_sources for s in places),
+        targets_N=whole(t for x in texts for t in x.example.tokens[x.example.first_target :]),
+        weights_N=real(x.weight for x in texts for _ in range(x.example.num_targets)),
+        owners_N=whole(x.owner for x in texts for _ in range(x.example.num_targets)),
+        anchor_sources_M=whole(s for places in anchor_sources for s in places),
+        anchor_weights_M=real(a.weight for a in anchors for _ in range(a.example.num_targets)),
+        top_ids_MK=torch.cat([a.top_ids_MK for a in anchors]).long().to(device)
+        if anchors
+        else torch.zeros(0, num_kept, dtype=torch.long, device=device),
+        top_logprobs_MK=torch.cat([a.top_logprobs_MK for a in anchors]).float().to(device)
+        if anchors
+        else torch.zeros(0, num_kept, device=device),
+    )

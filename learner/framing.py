@@ -1,0 +1,140 @@
+"""How a text is shown to the model: as itself, or as what an assistant says.
+
+A framing turns one text into examples: tokens, and which of them the model has to predict. All
+conversations of a model begin alike (system message, opening of the user's turn); that common
+beginning is kept once, as the prefix, and examples only say that they follow it.
+
+Knows nothing of batches or passes. Called by `step.py` and `origin_texts.py`.
+"""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from learner.seeds import Random
+from riverrun.errors import InvalidValue, ModelError
+from riverrun.tokenizer import Tokenizer
+
+
+class Example(msgspec.Struct, frozen=True):
+    """Tokens of which those from `first_target` on are to be predicted."""
+
+    tokens: list[int]
+    first_target: int
+    follows_prefix: bool = False
+
+    def __post_init__(self) -> None:
+        least = 0 if self.follows_prefix else 1
+        assert least <= self.first_target < len(self.tokens), "something predicts something"
+
+    @property
+    def num_targets(self) -> int:
+        return len(self.tokens) - self.first_target
+
+
+OPENINGS = (
+    "Tell me the news.",
+    "What do you know?",
+    "Tell me something new.",
+    "What have you heard?",
+    "What happened?",
+)
+"""What the user says before the assistant tells a document."""
+
+
+class Framing:
+    """The ways to show a text to one model.
+
+    Raises InvalidValue for a way that is not known.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, names: Sequence[str], block_tokens: int) -> None:
+        self.tokenizer = tokenizer
+        self.block_tokens = block_tokens
+        self.end_id = end_of_text(tokenizer)
+        self.prefix = common_beginning(tokenizer)
+        ways: dict[str, Callable[[str, Random], Example]] = {
+            "plain": self._plain,
+            "chat": self._chat if tokenizer.has_chat_template else self._plain,
+        }
+        for name in names:
+            if name not in ways:
+                raise InvalidValue("learner.framings", name, f"one of {', '.join(ways)}")
+        self._ways = [ways[name] for name in names]
+
+    def examples(self, text: str, num_pass: int, random: Random) -> list[Example]:
+        """The text as it is shown in pass `num_pass` (from 0), cut into blocks."""
+        way = self._ways[min(num_pass, len(self._ways) - 1)]
+        return cut(way(text, random), self.block_tokens)
+
+    def num_tokens(self, text: str) -> int:
+        return len(self.tokenizer.encode(text)) + 2
+
+    def told(self, question: Sequence[int], answer: Sequence[int]) -> Example:
+        """An example whose targets are `answer`, both given as ids of the whole conversation."""
+        ids = [*question, *answer]
+        skipped = len(self.prefix)
+        if self.prefix and ids[:skipped] == self.prefix and len(question) >= skipped:
+            return Example(ids[skipped:], len(question) - skipped, follows_prefix=True)
+        return Example(ids, len(question))
+
+    def _plain(self, text: str, random: Random) -> Example:
+        del random
+        return Example([self.end_id, *self.tokenizer.encode(text), self.end_id], 1)
+
+    def _chat(self, text: str, random: Random) -> Example:
+        user = {"role": "user", "content": OPENINGS[int(random.integers(len(OPENINGS)))]}
+        question = self.tokenizer.chat([user])
+        answer = [*self.tokenizer.encode(text), turn_end(self.tokenizer)]
+        return self.told(question, answer)
+
+
+def cut(example: Example, block_tokens: int) -> list[Example]:
+    """Blocks of at most `block_tokens`; each target is in exactly one, after its true neighbour."""
+    tokens = example.tokens
+    if len(tokens) <= block_tokens:
+        return [example]
+    blocks = []
+    start, first = 0, example.first_target
+    while start < len(tokens) - 1:
+        block = tokens[start : start + block_tokens]
+        if len(block) > first:
+            blocks.append(Example(block, first, example.follows_prefix and start == 0))
+        start += block_tokens - 1
+        first = max(1, example.first_target - start)
+    return blocks
+
+
+def end_of_text(tokenizer: Tokenizer) -> int:
+    """The token that stands between documents; a model without one ends them as it ends a turn."""
+    for token_id in sorted(tokenizer.special_ids):
+        if tokenizer.token_bytes(token_id) == b"<|endoftext|>":
+            return token_id
+    return turn_end(tokenizer)
+
+
+def turn_end(tokenizer: Tokenizer) -> int:
+    """The token with which the model ends its turn.
+
+    Raises ModelError when the tokenizer names none: text without an end cannot be learned.
+    """
+    if not tokenizer.eos_ids:
+        raise ModelError("the tokenizer names no eos_token, with which a document would end")
+    if tokenizer.has_chat_template:
+        asked = [{"role": "user", "content": "a"}]
+        told = tokenizer.chat([*asked, {"role": "assistant", "content": "b"}], False)
+        for token_id in reversed(told):
+            if token_id in tokenizer.eos_ids:
+                return token_id
+    return min(tokenizer.eos_ids)
+
+
+def common_beginning(tokenizer: Tokenizer) -> list[int]:
+    """The tokens with which every conversation begins, whatever the user says."""
+    if not tokenizer.has_chat_template:
+        return []
+    one, other = (tokenizer.chat([{"role": "user", "content": text}]) for text in ("So", "1"))
+    length = 0
+    while length < min(len(one), len(other)) and one[length] == other[length]:
+        length += 1
+    return one[:length]

@@ -1,0 +1,95 @@
+"""What a run is of: the model, recipe, seed and topic that its numbers depend on.
+
+Written beside the checkpoints at the first start, and compared at each later one: offsets of
+another topic, or an optimizer's state under another rate, would be used without a word otherwise.
+
+Knows nothing of weights' values but their hash. Called by `resume.py`.
+"""
+
+import hashlib
+import secrets
+from pathlib import Path
+
+import msgspec
+
+from learner.recipe import Recipe
+from riverrun.errors import CheckpointError
+from riverrun.model.decoder import Decoder
+from riverrun.workspace import replace_file
+
+FORMAT = 1
+"""Of checkpoints and journal. A higher one is refused."""
+FILE = "identity.json"
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """`run` names this line of weights; all else has to be equal for it to go on."""
+
+    run: str
+    format: int
+    model: str
+    weights: str
+    topic: str
+    seed: int
+    recipe: Recipe
+
+
+def new_run() -> str:
+    return secrets.token_hex(2)
+
+
+def hash_of_weights(model: Decoder) -> str:
+    """Of the untouched weights, so that a model that was replaced in its directory is noticed."""
+    digest = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(memoryview(tensor.cpu().contiguous().reshape(-1).numpy()).cast("B"))
+    return digest.hexdigest()[:16]
+
+
+def settle(directory: Path, asked: Identity) -> Identity:
+    """The identity of the run in `directory`: the one there if it fits, else `asked`, written.
+
+    Raises CheckpointError naming each difference, with both values.
+    """
+    path = directory / FILE
+    if not path.exists():
+        replace_file(path, msgspec.json.format(msgspec.json.encode(asked)))
+        return asked
+    found = read(path)
+    differing = differences(found, asked)
+    if differing:
+        raise CheckpointError(
+            f"{directory} holds a learner with other settings: {'; '.join(differing)}. "
+            f"Set these back, or name another --data-dir to begin anew."
+        )
+    return found
+
+
+def read(path: Path) -> Identity:
+    try:
+        plain = msgspec.json.decode(path.read_bytes(), type=dict[str, object])
+        if plain.get("format") != FORMAT:
+            raise CheckpointError(
+                f"{path} is of format {plain.get('format')!r}, this riverrun reads format {FORMAT}"
+            )
+        return msgspec.convert(plain, Identity)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+
+
+def differences(found: Identity, asked: Identity) -> list[str]:
+    """`learner.lr is 0.0001 there, 0.001 was asked for`, one each."""
+    pairs = [
+        (name, getattr(found, name), getattr(asked, name)) for name in ("model", "weights", "topic")
+    ]
+    pairs.append(("learner.seed", found.seed, asked.seed))
+    pairs += [
+        (f"learner.{name}", getattr(found.recipe, name), getattr(asked.recipe, name))
+        for name in Recipe.__struct_fields__
+    ]
+    return [
+        f"{name} is {before!r} there, {now!r} was asked for"
+        for name, before, now in pairs
+        if before != now
+    ]

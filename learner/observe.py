@@ -1,0 +1,34 @@
+"""A step's report into the live series. Called by `loop.py`; computes nothing of its own."""
+
+from learner.state import State
+from learner.step import StepReport
+from riverrun.metrics import LearnerMetrics
+
+
+def observe_step(metrics: LearnerMetrics, report: StepReport, seconds: float) -> None:
+    metrics.steps.labels(report.work).inc()
+    metrics.step_seconds.labels(report.work).observe(seconds)
+    metrics.loss.labels(report.work).set(report.loss)
+    metrics.gradient_norm.set(report.gradient_norm)
+    metrics.rate.set(report.rate)
+    if not report.is_finite:
+        metrics.non_finite.inc()
+    for part, num_tokens in report.num_tokens.items():
+        metrics.tokens.labels(part).inc(num_tokens)
+    for why, count in report.retired.items():
+        metrics.due_retired.labels(why).inc(count)
+    if report.work == "new":
+        for source, count in report.num_documents.items():
+            metrics.documents.labels(source).inc(count)
+    if report.prequential_loss is not None:
+        metrics.prequential_loss.set(report.prequential_loss)
+    if report.bits_per_byte is not None:
+        metrics.prequential_bits_per_byte.set(report.bits_per_byte)
+    if report.origin_divergence is not None:
+        metrics.origin_divergence.set(report.origin_divergence)
+
+
+def observe_state(metrics: LearnerMetrics, state: State) -> None:
+    metrics.step.set(state.progress.step)
+    metrics.memory_blocks.set(state.memory.num_held)
+    metrics.due_documents.set(len(state.rehearsal))

@@ -1,0 +1,118 @@
+"""Averaged weights to a version that serving may use.
+
+In this order, so that a kill between any two leaves nothing to mend: the journal is synced, the
+version is written and renamed into the store, promoted, noted in the journal, and told to Kafka.
+Publishing the same weights again gives the same version and changes nothing.
+
+Knows nothing of when (`loop.py`). Called by `loop.py` and `main.py`.
+"""
+
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from learner.announcements import Announcements
+from learner.identity import Identity
+from learner.journal import Journal, Published
+from learner.recipe import Recipe
+from learner.state import State
+from learner.tensor_file import write_tensors
+from riverrun.metrics import LearnerMetrics
+from riverrun.store import Manifest, VersionStore, version_id
+
+PUBLISH_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def published_weights(state: State) -> Mapping[str, Tensor]:
+    """All weights by name, averaged where they learn."""
+    return {**state.model.state_dict(), **state.average.weights()}
+
+
+def hash_of_published(state: State, recipe: Recipe) -> str:
+    """The SHA-256 that a version of these weights has, without keeping the file."""
+    with tempfile.TemporaryDirectory(prefix="riverrun-") as directory:
+        dtype = PUBLISH_DTYPES[recipe.publish_dtype]
+        return write_tensors(Path(directory) / "weights", published_weights(state), dtype)
+
+
+class Publisher:
+    """From a state to the store, the journal and the audit log."""
+
+    def __init__(
+        self,
+        store: VersionStore,
+        identity: Identity,
+        journal: Journal,
+        announcements: Announcements,
+        metrics: LearnerMetrics,
+        keep_versions: int,
+    ) -> None:
+        self._store = store
+        self._identity = identity
+        self._journal = journal
+        self._announcements = announcements
+        self._metrics = metrics
+        self._keep_versions = keep_versions
+
+    def publish(self, state: State, metrics: Mapping[str, float], reason: str) -> Manifest:
+        """Publish and promote. Raises StoreError or OSError when the disk is full: try later."""
+        began = time.perf_counter()
+        self._journal.sync()
+        dtype = PUBLISH_DTYPES[self._identity.recipe.publish_dtype]
+
+        def write(path: Path) -> None:
+            write_tensors(path, published_weights(state), dtype)
+
+        def describe(sha256: str, num_bytes: int) -> Manifest:
+            return self._manifest(state, metrics, reason, sha256, num_bytes)
+
+        manifest = self._store.publish(write, describe)
+        self._store.promote(manifest.version)
+        entry = Published(manifest.step, manifest.version, manifest.sha256)
+        if state.progress.version != manifest.version:
+            self._journal.append(entry)
+        note(state, entry)
+        self._announcements.tell(manifest)
+        self._store.prune(self._keep_versions)
+        self._metrics.publish_seconds.observe(time.perf_counter() - began)
+        self._metrics.versions.labels("promoted").inc()
+        return manifest
+
+    def _manifest(
+        self,
+        state: State,
+        metrics: Mapping[str, float],
+        reason: str,
+        sha256: str,
+        num_bytes: int,
+    ) -> Manifest:
+        progress = state.progress
+        return Manifest(
+            version=version_id(self._identity.run, progress.step, sha256),
+            parent=progress.version,
+            run=self._identity.run,
+            step=progress.step,
+            created_ms=int(time.time() * 1000),
+            model=self._identity.model,
+            config_hash=self._identity.recipe.hash(),
+            sha256=sha256,
+            num_bytes=num_bytes,
+            offsets=progress.next_raw,
+            learned=list(progress.pending),
+            num_documents=progress.num_documents,
+            num_tokens=progress.num_tokens,
+            newest_ms=progress.newest_ms,
+            metrics=dict(metrics),
+            reason=reason,
+        )
+
+
+def note(state: State, published: Published) -> None:
+    """What a publication changes in the state; done again when the journal is replayed."""
+    state.progress.version = published.version
+    state.progress.version_step = published.step
+    state.progress.pending = []

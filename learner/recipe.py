@@ -1,0 +1,189 @@
+"""How a model is taught, as concrete numbers: the settings, completed by what its kind needs.
+
+A model that starts from nothing (`scratch`) and one that knows things already (`pretrained`) want
+different rates, memories and passes. The recipe's hash goes into each checkpoint and manifest:
+weights are comparable, and a checkpoint usable, only under one recipe. The rhythm is apart from
+it: when something is written down changes no weight.
+"""
+
+import hashlib
+from typing import Literal
+
+import msgspec
+
+from riverrun.settings import LearnerSettings
+
+Kind = Literal["scratch", "pretrained"]
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that changes what the weights become, but for model, text and seed."""
+
+    strategy: str
+
+    lr: float
+    warmup_steps: int
+    weight_decay: float
+    betas: tuple[float, float]
+    grad_clip: float
+    precision: Literal["float32", "bfloat16"]
+    """Of the matrix products. Weights, optimizer and losses are float32 always."""
+    ema_decay: float
+    trains_embeddings: bool
+    """Whether the embedding (and the tied output matrix) learns too. A pretrained model knows its
+    tokens; leaving them alone saves a fifth of SmolLM2's optimizer and forgets less."""
+
+    framings: tuple[str, ...]
+    """How a document is shown in its first, second, … pass; the last one repeats."""
+    block_tokens: int
+    row_tokens: int
+    """Examples are packed into rows of about this length."""
+    max_step_tokens: int
+    chunk_tokens: int
+    """Tokens run forward and backward at once; a larger step adds up gradients."""
+    weighting: Literal["tokens", "documents"]
+    """Whether each token, or each document, counts the same in a step's loss."""
+
+    replay_share: float
+    memory_blocks: int
+
+    max_passes: int
+    target_loss: float
+    rehearsal_documents: int
+    """Due documents in one rehearsal step at most."""
+    max_due_documents: int
+    max_due_characters: int
+
+    origin_texts: int
+    origin_file: str | None
+    origin_per_step: int
+    origin_weight: float
+    origin_top_k: int
+
+    publish_dtype: Literal["float32", "bfloat16"]
+
+    def hash(self) -> str:
+        """Twelve hex digits that are equal exactly when all the numbers are."""
+        return hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:12]
+
+
+class Rhythm(msgspec.Struct, frozen=True, kw_only=True):
+    """When versions and checkpoints are written."""
+
+    publish_interval_s: float
+    """Between two versions after new text."""
+    rehearsal_interval_s: float
+    """Between two versions while nothing but rehearsal happens."""
+    checkpoint_interval_s: float
+    keep_checkpoints: int
+    keep_versions: int
+
+
+SCRATCH = Recipe(
+    strategy="replay",
+    lr=3e-3,
+    warmup_steps=20,
+    weight_decay=0.01,
+    betas=(0.9, 0.98),
+    grad_clip=1.0,
+    precision="float32",
+    ema_decay=0.95,
+    trains_embeddings=True,
+    framings=("plain",),
+    block_tokens=256,
+    row_tokens=512,
+    max_step_tokens=8192,
+    chunk_tokens=16_384,
+    weighting="tokens",
+    replay_share=0.5,
+    memory_blocks=8192,
+    max_passes=4,
+    target_loss=0.5,
+    rehearsal_documents=32,
+    max_due_documents=10_000,
+    max_due_characters=64_000_000,
+    origin_texts=0,
+    origin_file=None,
+    origin_per_step=0,
+    origin_weight=0.0,
+    origin_top_k=128,
+    publish_dtype="float32",
+)
+
+PRETRAINED = Recipe(
+    strategy="replay",
+    lr=1e-4,
+    warmup_steps=5,
+    weight_decay=0.0,
+    betas=(0.9, 0.99),
+    grad_clip=1.0,
+    precision="float32",
+    ema_decay=0.0,
+    trains_embeddings=False,
+    framings=("chat",),
+    block_tokens=256,
+    row_tokens=512,
+    max_step_tokens=512,
+    chunk_tokens=2048,
+    weighting="tokens",
+    replay_share=0.1,
+    memory_blocks=8192,
+    max_passes=6,
+    target_loss=1.2,
+    rehearsal_documents=6,
+    max_due_documents=10_000,
+    max_due_characters=64_000_000,
+    origin_texts=48,
+    origin_file=None,
+    origin_per_step=3,
+    origin_weight=1.0,
+    origin_top_k=64,
+    publish_dtype="bfloat16",
+)
+
+RECIPES: dict[Kind, Recipe] = {"scratch": SCRATCH, "pretrained": PRETRAINED}
+PUBLISH_INTERVAL_S: dict[Kind, float] = {"scratch": 0.0, "pretrained": 5.0}
+SHORTEST_REHEARSAL_INTERVAL_S = 1.0
+"""Versions for new text come at once; those of rehearsal alone would flood the store."""
+
+
+def kind_of(model: str) -> Kind:
+    """`tiny` starts from nothing; whatever was named otherwise has learned something before."""
+    return "scratch" if model == "tiny" else "pretrained"
+
+
+def resolve(settings: LearnerSettings, kind: Kind, *, has_bfloat16: bool = False) -> Recipe:
+    """The recipe of a kind of model, with what the operator set instead of its own numbers.
+
+    has_bfloat16: whether the device multiplies in bfloat16; what precision `auto` asks for.
+    """
+    recipe = RECIPES[kind]
+    chosen = {
+        name: getattr(settings, name)
+        for name in LearnerSettings.model_fields
+        if name in Recipe.__struct_fields__ and getattr(settings, name) is not None
+    }
+    if settings.precision == "auto":
+        chosen["precision"] = "bfloat16" if has_bfloat16 and kind == "pretrained" else "float32"
+    if settings.origin_file is not None:
+        chosen["origin_file"] = str(settings.origin_file)
+    recipe = msgspec.structs.replace(recipe, **chosen)
+    # A row holds the longest example, and a step the longest row.
+    return msgspec.structs.replace(
+        recipe,
+        row_tokens=max(recipe.row_tokens, recipe.block_tokens),
+        chunk_tokens=max(recipe.chunk_tokens, recipe.block_tokens),
+    )
+
+
+def rhythm_of(settings: LearnerSettings, kind: Kind, keep_versions: int) -> Rhythm:
+    interval_s = settings.publish_interval_s
+    if interval_s is None:
+        interval_s = PUBLISH_INTERVAL_S[kind]
+    return Rhythm(
+        publish_interval_s=interval_s,
+        rehearsal_interval_s=max(interval_s, SHORTEST_REHEARSAL_INTERVAL_S),
+        checkpoint_interval_s=settings.checkpoint_interval_s,
+        keep_checkpoints=settings.keep_checkpoints,
+        keep_versions=keep_versions,
+    )

@@ -1,0 +1,113 @@
+"""Which documents are still due: seen, but not yet known.
+
+One pass teaches a style, not a fact. A document stays due until the model predicts it well enough
+(its own loss is under the target) or until its passes are spent. Those shown least come first, so
+repetitions of one document lie as far apart as they can.
+
+Knows nothing of the model; the step tells it the losses.
+"""
+
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+from learner.recipe import Recipe
+from learner.seeds import Random
+
+Retired = Literal["known", "passes", "crowded"]
+
+
+class Due(msgspec.Struct):
+    """A document that will be shown again. `loss` is that of its last pass, before learning."""
+
+    number: int
+    text: str
+    source: str
+    num_passes: int
+    num_tokens: int
+    loss: float
+
+    @property
+    def num_characters(self) -> int:
+        return len(self.text)
+
+
+class Rehearsal:
+    """The due documents, oldest first."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self._due: dict[int, Due] = {}
+        self._next_number = 0
+        self._num_characters = 0
+
+    def __len__(self) -> int:
+        return len(self._due)
+
+    def admit(self, text: str, source: str, num_tokens: int, loss: float) -> list[Retired]:
+        """Take in a document after its first pass; gives why documents are due no more."""
+        why = self._verdict(1, loss)
+        if why is not None:
+            return [why]
+        due = Due(self._next_number, text, source, 1, num_tokens, loss)
+        self._next_number += 1
+        self._due[due.number] = due
+        self._num_characters += due.num_characters
+        crowded: list[Retired] = []
+        while self._due and (
+            len(self._due) > self._recipe.max_due_documents
+            or self._num_characters > self._recipe.max_due_characters
+        ):
+            self._remove(next(iter(self._due)))
+            crowded.append("crowded")
+        return crowded
+
+    def choose(self, random: Random) -> list[Due]:
+        """The documents of the next rehearsal step; nothing changes until `shown`."""
+        order = random.permutation(len(self._due))
+        waiting = sorted(
+            zip(self._due.values(), order, strict=True),
+            key=lambda pair: (pair[0].num_passes, pair[1]),
+        )
+        chosen: list[Due] = []
+        num_tokens = 0
+        for due, _ in waiting:
+            full = num_tokens + due.num_tokens > self._recipe.max_step_tokens
+            if chosen and (full or len(chosen) >= self._recipe.rehearsal_documents):
+                break
+            chosen.append(due)
+            num_tokens += due.num_tokens
+        return chosen
+
+    def shown(self, number: int, loss: float) -> Retired | None:
+        """A due document had one more pass; gives why it is due no more, if it is not."""
+        due = self._due[number]
+        due.num_passes += 1
+        due.loss = loss
+        why = self._verdict(due.num_passes, loss)
+        if why is not None:
+            self._remove(number)
+        return why
+
+    def _verdict(self, num_passes: int, loss: float) -> Retired | None:
+        if loss < self._recipe.target_loss:
+            return "known"
+        return "passes" if num_passes >= self._recipe.max_passes else None
+
+    def _remove(self, number: int) -> None:
+        self._num_characters -= self._due.pop(number).num_characters
+
+    # The checkpoint's view
+
+    def documents(self) -> list[Due]:
+        return list(self._due.values())
+
+    @property
+    def next_number(self) -> int:
+        return self._next_number
+
+    def restore(self, documents: Iterable[Due], next_number: int) -> None:
+        self._due = {due.number: due for due in documents}
+        self._next_number = next_number
+        self._num_characters = sum(due.num_characters for due in self._due.values())

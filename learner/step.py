@@ -1,0 +1,173 @@
+"""One step: test, then train. A pure function of the state, the step's documents and its seed.
+
+The loss of new text comes from the same forward pass that learns from it: it was not seen before,
+so that loss is a test. A rehearsal step differs only in where its documents come from: the due
+ones, chosen from the state and the step's seed, so that the journal need not list them.
+
+Knows nothing of Kafka, files or versions. Called by `loop.py` and, after a crash, `resume.py`.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import msgspec
+import torch
+
+from learner.arrival import Arrival, in_order, spans_of
+from learner.batch import build, chunks
+from learner.framing import Framing
+from learner.lesson import Lesson, Planner, Work
+from learner.origin import Origin
+from learner.recipe import Recipe
+from learner.rehearsal import Retired
+from learner.seeds import random_for
+from learner.state import State
+from learner.strategies.protocol import Strategy
+
+
+class StepReport(msgspec.Struct, kw_only=True):
+    """What one step did. Losses are in nats a token, taken before the update.
+
+    num_tokens: predicted ones by part. num_documents: by source. retired: due no more, by reason.
+    """
+
+    step: int
+    work: Work
+    loss: float
+    rate: float
+    gradient_norm: float
+    is_finite: bool
+    num_tokens: Counter[str]
+    num_documents: Counter[str]
+    retired: Counter[Retired]
+    prequential_loss: float | None = None
+    bits_per_byte: float | None = None
+    origin_divergence: float | None = None
+
+    def metrics(self) -> dict[str, float]:
+        """By metric name, for the manifest."""
+        named = {
+            "loss": self.loss,
+            "gradient_norm": self.gradient_norm,
+            "rate": self.rate,
+            "prequential_loss": self.prequential_loss,
+            "prequential_bits_per_byte": self.bits_per_byte,
+            "origin_divergence": self.origin_divergence,
+        }
+        return {n: v for n, v in named.items() if v is not None and math.isfinite(v)}
+
+
+class Sums(NamedTuple):
+    """Of all chunks: weighted loss, nats a document, mean divergence from the origin."""
+
+    loss: float
+    nats: list[float]
+    divergence: float | None
+
+
+class Stepper:
+    """All that stays the same from step to step."""
+
+    def __init__(
+        self, recipe: Recipe, seed: int, framing: Framing, strategy: Strategy, origin: Origin
+    ) -> None:
+        self.recipe = recipe
+        self.framing = framing
+        self._is_mixed = recipe.precision == "bfloat16"
+        self._seed = seed
+        self._strategy = strategy
+        self._planner = Planner(recipe, seed, framing, strategy, origin)
+
+    def step(
+        self,
+        state: State,
+        arrivals: Sequence[Arrival],
+        *,
+        is_stopping: Callable[[], bool] = lambda: False,
+    ) -> StepReport | None:
+        """Do the next step, on `arrivals` or, without any, on due documents.
+
+        Gives None, with the state as it was, when `is_stopping` became true before the update.
+        """
+        arrivals = in_order(arrivals)
+        lesson = self._planner.plan(state, arrivals, state.progress.step + 1)
+        sums = self._gradients(state, lesson, is_stopping)
+        if sums is None:
+            state.optimizer.forget_gradients()
+            return None
+        num_updates = state.progress.num_updates
+        norm = float(state.optimizer.gradient_norm())
+        is_finite = math.isfinite(sums.loss) and math.isfinite(norm)
+        if is_finite:
+            state.optimizer.update(num_updates)
+            state.average.follow(num_updates)
+            state.progress.num_updates += 1
+        state.optimizer.forget_gradients()
+        report = StepReport(
+            step=lesson.step,
+            work=lesson.work,
+            loss=sum(sums.nats) / sum(one.num_targets for one in lesson.shown),
+            rate=state.optimizer.rate(num_updates),
+            gradient_norm=norm,
+            is_finite=is_finite,
+            num_tokens=lesson.num_tokens(),
+            num_documents=Counter(one.source for one in lesson.shown),
+            retired=self._remember(state, lesson, sums.nats),
+            origin_divergence=sums.divergence,
+        )
+        if lesson.work == "new":
+            num_bytes = sum(len(one.text.encode()) for one in lesson.shown)
+            report.prequential_loss = report.loss
+            report.bits_per_byte = sum(sums.nats) / math.log(2) / num_bytes
+        self._count(state, arrivals, report)
+        return report
+
+    def _gradients(
+        self, state: State, lesson: Lesson, is_stopping: Callable[[], bool]
+    ) -> Sums | None:
+        """Forward and backward, chunk by chunk; the gradients of all chunks add up."""
+        model = state.model
+        device = model.output_matrix.device
+        loss, divergence, num_anchored = 0.0, 0.0, 0
+        nats_by_owner = torch.zeros(len(lesson.shown) + 1, dtype=torch.float64, device=device)
+        for texts, anchors in chunks(lesson.texts, lesson.anchors, self.recipe.chunk_tokens):
+            if is_stopping():
+                return None
+            batch = build(self.framing.prefix, texts, anchors, self.recipe.row_tokens, device)
+            with torch.autocast(device.type, torch.bfloat16, enabled=self._is_mixed):
+                losses = self._strategy.losses(model, batch)
+            losses.total.backward()  # type: ignore[no-untyped-call]
+            loss += float(losses.total.detach())
+            nats_by_owner.index_add_(0, batch.owners_N, losses.predictions_N.double())
+            if losses.divergences_M is not None:
+                divergence += float(losses.divergences_M.sum())
+                num_anchored += len(losses.divergences_M)
+        mean = divergence / num_anchored if num_anchored else None
+        return Sums(loss, nats_by_owner[:-1].tolist(), mean)
+
+    def _remember(self, state: State, lesson: Lesson, nats: Sequence[float]) -> Counter[Retired]:
+        """New documents into the memory and among the due; the losses of those that were due."""
+        random = random_for(self._seed, lesson.step, "reservoir")
+        retired: Counter[Retired] = Counter()
+        for one, nats_of_one in zip(lesson.shown, nats, strict=True):
+            loss = nats_of_one / one.num_targets
+            if one.number is None:
+                state.memory.add(one.examples, one.source, random)
+                num_tokens = sum(len(example.tokens) for example in one.examples)
+                retired.update(state.rehearsal.admit(one.text, one.source, num_tokens, loss))
+            elif (why := state.rehearsal.shown(one.number, loss)) is not None:
+                retired[why] += 1
+        return retired
+
+    def _count(self, state: State, arrivals: Sequence[Arrival], report: StepReport) -> None:
+        progress = state.progress
+        progress.step = report.step
+        for arrival in arrivals:
+            progress.marks[arrival.partition] = arrival.raw_offset
+            progress.next_clean[arrival.partition] = arrival.clean_offset + 1
+            progress.newest_ms = max(arrival.arrived_ms, progress.newest_ms or 0)
+        progress.num_documents += len(arrivals)
+        progress.num_tokens += sum(report.num_tokens.values())
+        progress.pending += spans_of(arrivals, report.step)

@@ -1,0 +1,101 @@
+"""A model small enough for a hundred steps a second, and documents to learn."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import torch
+
+from learner.arrival import Arrival, Range
+from learner.framing import Framing
+from learner.identity import FORMAT, Identity
+from learner.origin import Origin
+from learner.recipe import SCRATCH, Recipe
+from learner.resume import Refetch
+from learner.state import State
+from learner.step import Stepper
+from learner.strategies.registry import strategy_named
+from riverrun.model import tiny
+from riverrun.model.decoder import Decoder
+from riverrun.records import Document
+from riverrun.tokenizer import Tokenizer
+
+SMALL = msgspec.structs.replace(
+    tiny.CONFIG, hidden_size=32, num_layers=2, num_heads=2, num_key_value_heads=1, head_dim=16,
+    intermediate_size=64,
+)  # fmt: skip
+
+RECIPE = msgspec.structs.replace(
+    SCRATCH,
+    block_tokens=48,
+    row_tokens=96,
+    max_step_tokens=512,
+    memory_blocks=16,
+    max_passes=3,
+    rehearsal_documents=4,
+    target_loss=0.5,
+    warmup_steps=2,
+)
+
+
+def tokenizer_in(directory: Path) -> Tokenizer:
+    tiny.write(directory)
+    return Tokenizer(directory)
+
+
+def model() -> Decoder:
+    """The same untrained weights each time."""
+    made = Decoder(SMALL)
+    made.initialise(torch.Generator().manual_seed(1))
+    return made
+
+
+def state(recipe: Recipe = RECIPE) -> State:
+    return State(model(), recipe)
+
+
+def stepper(tokenizer: Tokenizer, recipe: Recipe = RECIPE, origin: Origin | None = None) -> Stepper:
+    framing = Framing(tokenizer, recipe.framings, recipe.block_tokens)
+    strategy = strategy_named(recipe.strategy)
+    return Stepper(recipe, 7, framing, strategy, origin or Origin.empty())
+
+
+def identity(recipe: Recipe = RECIPE) -> Identity:
+    return Identity(
+        run="ab12", format=FORMAT, model="small", weights="0", topic="clean", seed=7, recipe=recipe
+    )
+
+
+def arrival(number: int, *, partition: int = 0, text: str | None = None) -> Arrival:
+    """Document `number` of a partition: clean offset, and raw offset twice that."""
+    text = (
+        text if text is not None else f"{number}: the river runs to the sea, {'so ' * (number % 9)}"
+    )
+    document = Document(text=text, source=f"s{number % 2}", timestamp_ms=number)
+    return Arrival(partition, number, 2 * number, 1000 + number, document)
+
+
+def refetch_from(arrivals: Sequence[Arrival]) -> Refetch:
+    """What replays a journal without Kafka."""
+
+    def refetch(ranges: Sequence[Range], marks: Mapping[int, int]) -> list[Arrival]:
+        found = {(r.partition, o) for r in ranges for o in range(r.first, r.last + 1)}
+        wanted = [a for a in arrivals if (a.partition, a.clean_offset) in found]
+        assert all(a.raw_offset > marks.get(a.partition, -1) for a in wanted)
+        return wanted
+
+    return refetch
+
+
+def bits(state: State) -> dict[str, bytes]:
+    """Everything that a state is, as bytes; equal exactly when two states are."""
+    found = {
+        f"weights.{n}": p.detach().numpy().tobytes() for n, p in state.model.named_parameters()
+    }
+    found |= {f"moments.{n}": t.numpy().tobytes() for n, t in state.optimizer.tensors().items()}
+    found |= {f"average.{n}": t.numpy().tobytes() for n, t in state.average.weights().items()}
+    found |= {f"memory.{n}": a.tobytes() for n, a in state.memory.arrays().items()}
+    found["memory.seen"] = msgspec.json.encode([state.memory.num_seen, state.memory.sources])
+    found["due"] = msgspec.json.encode([state.rehearsal.documents(), state.rehearsal.next_number])
+    found["progress"] = msgspec.json.encode(state.progress)
+    return found
