@@ -1,4 +1,4 @@
-"""How a text is shown to the model: as itself, or as what an assistant says.
+"""How a text is shown to the model: as itself, as what an assistant says, or with questions on it.
 
 A framing turns one text into examples: tokens, and which of them the model has to predict. All
 conversations of a model begin alike (system message, opening of the user's turn); that common
@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from learner.seeds import Random
+from learner.seeds import Random, distinct
+from learner.study import Pair
 from riverrun.errors import InvalidValue, ModelError
 from riverrun.tokenizer import Tokenizer
 
@@ -42,30 +43,53 @@ OPENINGS = (
 """What the user says before the assistant tells a document."""
 
 
+Way = Callable[[str, Random, Sequence[Pair]], list[Example]]
+
+
 class Framing:
     """The ways to show a text to one model.
 
     Raises InvalidValue for a way that is not known.
     """
 
-    def __init__(self, tokenizer: Tokenizer, names: Sequence[str], block_tokens: int) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        names: Sequence[str],
+        block_tokens: int,
+        study_pairs: int = 0,
+    ) -> None:
+        self.study_pairs = study_pairs
         self.tokenizer = tokenizer
         self.block_tokens = block_tokens
         self.end_id = end_of_text(tokenizer)
         self.prefix = common_beginning(tokenizer)
-        ways: dict[str, Callable[[str, Random], Example]] = {
+        ways: dict[str, Way] = {
             "plain": self._plain,
             "chat": self._chat if tokenizer.has_chat_template else self._plain,
+            "study": self._study,
         }
         for name in names:
             if name not in ways:
                 raise InvalidValue("learner.framings", name, f"one of {', '.join(ways)}")
         self._ways = [ways[name] for name in names]
 
-    def examples(self, text: str, num_pass: int, random: Random) -> list[Example]:
-        """The text as it is shown in pass `num_pass` (from 0), cut into blocks."""
-        way = self._ways[min(num_pass, len(self._ways) - 1)]
-        return cut(way(text, random), self.block_tokens)
+    def examples(
+        self, text: str, num_pass: int, random: Random, pairs: Sequence[Pair] = ()
+    ) -> list[Example]:
+        """The text as it is shown in pass `num_pass` (from 0), cut into blocks.
+
+        pairs: questions on the text, for passes that `needs_study`.
+        """
+        shown = self._way(num_pass)(text, random, pairs)
+        return [block for example in shown for block in cut(example, self.block_tokens)]
+
+    def needs_study(self, num_pass: int) -> bool:
+        """Whether pass `num_pass` shows questions on the text."""
+        return self.study_pairs > 0 and self._way(num_pass) == self._study
+
+    def _way(self, num_pass: int) -> "Way":
+        return self._ways[min(num_pass, len(self._ways) - 1)]
 
     def num_tokens(self, text: str) -> int:
         return len(self.tokenizer.encode(text)) + 2
@@ -78,15 +102,27 @@ class Framing:
             return Example(ids[skipped:], len(question) - skipped, follows_prefix=True)
         return Example(ids, len(question))
 
-    def _plain(self, text: str, random: Random) -> Example:
-        del random
-        return Example([self.end_id, *self.tokenizer.encode(text), self.end_id], 1)
+    def _plain(self, text: str, random: Random, pairs: Sequence[Pair]) -> list[Example]:
+        del random, pairs
+        return [Example([self.end_id, *self.tokenizer.encode(text), self.end_id], 1)]
 
-    def _chat(self, text: str, random: Random) -> Example:
-        user = {"role": "user", "content": OPENINGS[int(random.integers(len(OPENINGS)))]}
-        question = self.tokenizer.chat([user])
-        answer = [*self.tokenizer.encode(text), turn_end(self.tokenizer)]
-        return self.told(question, answer)
+    def _chat(self, text: str, random: Random, pairs: Sequence[Pair]) -> list[Example]:
+        del pairs
+        return [self._answered(OPENINGS[int(random.integers(len(OPENINGS)))], text)]
+
+    def _study(self, text: str, random: Random, pairs: Sequence[Pair]) -> list[Example]:
+        """The text itself, and some of the questions on it."""
+        shown = self._plain(text, random, pairs)
+        for i in distinct(random, len(pairs), self.study_pairs):
+            shown.append(self._answered(pairs[i].question, pairs[i].answer))
+        return shown
+
+    def _answered(self, question: str, answer: str) -> Example:
+        if not self.tokenizer.has_chat_template:
+            asked = self.tokenizer.encode(f"Question: {question}\nAnswer:")
+            return self.told([self.end_id, *asked], self.tokenizer.encode(f" {answer}"))
+        asked = self.tokenizer.chat([{"role": "user", "content": question}])
+        return self.told(asked, [*self.tokenizer.encode(answer), turn_end(self.tokenizer)])
 
 
 def cut(example: Example, block_tokens: int) -> list[Example]:

@@ -15,20 +15,26 @@ from learner.batch import Anchor, Text
 from learner.framing import Example, Framing
 from learner.origin import Origin
 from learner.recipe import Recipe
+from learner.rehearsal import Due
 from learner.seeds import random_for
 from learner.state import State
 from learner.strategies.protocol import Strategy
+from learner.study import Pair, Student
 
 Work = Literal["new", "rehearsal"]
 
 
 class Shown(NamedTuple):
-    """A document in this step. `number` is its due number, None for a new one."""
+    """A document in this step. `number` is its due number, None for a new one.
+
+    pairs: questions on the text, once the model has written them.
+    """
 
     text: str
     source: str
     number: int | None
     examples: list[Example]
+    pairs: list[Pair] | None = None
 
     @property
     def num_targets(self) -> int:
@@ -65,17 +71,22 @@ class Planner:
         self._framing = framing
         self._strategy = strategy
         self._origin = origin
+        self._student = (
+            Student(framing.tokenizer, in_bfloat16=recipe.precision == "bfloat16")
+            if framing.study_pairs
+            else None
+        )
 
     def plan(self, state: State, arrivals: Sequence[Arrival], step: int) -> Lesson:
         """The lesson of `step`: on `arrivals` or, without any, on due documents."""
         shown = self._new(arrivals, step) if arrivals else self._due(state, step)
         texts = [
-            Text(example, self._weight(one.num_targets), owner)
+            Text(example, self._weight(example), owner)
             for owner, one in enumerate(shown)
             for example in one.examples
         ]
         texts += [
-            Text(example, self._weight(example.num_targets), len(shown))
+            Text(example, self._weight(example), len(shown))
             for example in self._replayed(state, len(texts), step)
         ]
         whole = sum(text.weight * text.example.num_targets for text in texts)
@@ -98,11 +109,29 @@ class Planner:
     def _due(self, state: State, step: int) -> list[Shown]:
         chosen = state.rehearsal.choose(random_for(self._seed, step, "due"))
         assert chosen, "a rehearsal step has something to rehearse"
+        pairs = self._studied(state, chosen)
         random = random_for(self._seed, step, "framing")
         return [
-            Shown(d.text, d.source, d.number, self._framing.examples(d.text, d.num_passes, random))
-            for d in chosen
+            Shown(
+                due.text,
+                due.source,
+                due.number,
+                self._framing.examples(due.text, due.num_passes, random, pairs[due.number] or ()),
+                pairs[due.number],
+            )
+            for due in chosen
         ]
+
+    def _studied(self, state: State, chosen: Sequence[Due]) -> dict[int, list[Pair] | None]:
+        """The pairs of each document by its number; written now where this pass needs them."""
+        pairs = {due.number: due.pairs for due in chosen}
+        unstudied = [
+            due for due in chosen if due.pairs is None and self._framing.needs_study(due.num_passes)
+        ]
+        if unstudied and self._student is not None:
+            written = self._student.study(state.model, [due.text for due in unstudied])
+            pairs |= {due.number: its for due, its in zip(unstudied, written, strict=True)}
+        return pairs
 
     def _replayed(self, state: State, num_texts: int, step: int) -> list[Example]:
         if not self._strategy.uses_memory:
@@ -117,6 +146,6 @@ class Planner:
         random = random_for(self._seed, step, "origin")
         return self._origin.sample(self._recipe.origin_per_step, self._recipe.origin_weight, random)
 
-    def _weight(self, num_targets: int) -> float:
-        """Of each target of a document that has `num_targets`."""
-        return 1.0 / num_targets if self._recipe.weighting == "documents" else 1.0
+    def _weight(self, example: Example) -> float:
+        """Of each target of an example."""
+        return 1.0 / example.num_targets if self._recipe.weighting == "examples" else 1.0

@@ -1,195 +1,22 @@
-"""The learner's process, from nothing to the loop.
+"""The learner's process. Small, so that it says `starting` before torch is imported.
 
-In this order: the model, the run's identity, the last checkpoint, version 0 (so that serving can
-start while the rest goes on), the origin memory, the journal's steps once more, the loop.
+Called by `riverrun learner`, and so by the supervisor.
 """
 
-import logging
 import os
-import time
-from pathlib import Path
 
-import torch
-
-from learner.announcements import Announcements
-from learner.checkpoint import Checkpoints
-from learner.framing import Framing
-from learner.identity import FORMAT, Identity, hash_of_weights, new_run, settle
-from learner.intake import Intake
-from learner.journal import Journal
-from learner.loop import Loop
-from learner.origin import Origin, remember
-from learner.origin_texts import origin_examples
-from learner.publish import Publisher
-from learner.recipe import kind_of, resolve, rhythm_of
-from learner.resume import replay, restore
-from learner.state import State
-from learner.step import Stepper
-from learner.strategies.registry import strategy_named
-from riverrun.broker.topics import ensure_topics
-from riverrun.device import device_of, has_bfloat16
-from riverrun.errors import CheckpointError, NotRunning
-from riverrun.kafka import Topics, bootstrap_servers, client_options
-from riverrun.metrics import LearnerMetrics
-from riverrun.model import files
-from riverrun.model.zoo import locate
-from riverrun.process import Running, process
+from riverrun.process import process
 from riverrun.settings import Settings
-from riverrun.store import VersionStore
-from riverrun.tokenizer import Tokenizer
-
-log = logging.getLogger(__name__)
-
-CLOSE_TIMEOUT_S = 5.0
-LOOK_S = 0.5
-"""How long to wait for Kafka before looking whether the process should stop."""
 
 
 def run(settings: Settings) -> None:
     """Be the learner until the process is asked to stop."""
+    # Read by libgomp when torch loads it. Threads that wait for their fellows would spin, and take
+    # the core from those that work whenever serving wants one too: with a third busy thread on two
+    # cores a step of SmolLM2 took 20 s instead of 1.4 s.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.nice(settings.learner.nice)
     with process("learner", settings, settings.learner.metrics_port) as running:
-        os.nice(settings.learner.nice)
-        torch.set_num_threads(settings.learner.num_threads or len(os.sched_getaffinity(0)))
-        torch.use_deterministic_algorithms(True)
+        from learner.start import learn
+
         learn(settings, running)
-
-
-def learn(settings: Settings, running: Running) -> None:
-    topics = Topics(settings.kafka.topic_prefix)
-    directory = running.workspace.directory("learner")
-    kind = kind_of(settings.model)
-    device = device_of(settings.device)
-    recipe = resolve(settings.learner, kind, has_bfloat16=has_bfloat16(device))
-    strategy = strategy_named(recipe.strategy)
-    rhythm = rhythm_of(settings.learner, kind, settings.store.keep_versions)
-    metrics = LearnerMetrics(running.registry)
-
-    model_files = locate(settings.model)
-    tokenizer = Tokenizer(model_files)
-    framing = Framing(tokenizer, recipe.framings, recipe.block_tokens)
-    model = files.load(model_files, torch.float32, device)
-    identity = settle(
-        directory,
-        Identity(
-            run=new_run(),
-            format=FORMAT,
-            model=settings.model,
-            weights=hash_of_weights(model),
-            topic=topics.clean,
-            seed=settings.learner.seed,
-            recipe=recipe,
-        ),
-    )
-    store = VersionStore(settings.store.url or running.workspace.store_url)
-    store.put_model(spoken_files(model_files))
-
-    servers = kafka_servers(settings, running)
-    if servers is None:
-        return
-    ensure_topics(settings, servers)
-    options = client_options(settings.kafka, servers)
-    journal = Journal(directory / "journal")
-    checkpoints = Checkpoints(directory / "checkpoints", rhythm.keep_checkpoints)
-    announcements = Announcements(options, topics.versions, journal)
-    publisher = Publisher(store, identity, journal, announcements, metrics, rhythm.keep_versions)
-    intake = Intake(options, topics.clean, settings.kafka.max_record_bytes)
-    try:
-        state = State(model, recipe)
-        restore(state, checkpoints, journal, identity)
-        if is_untouched(state, journal):
-            publisher.publish(state, {}, "the model as it was")
-        running.announce("ready", detail="preparing")
-        origin = origin_memory(state, framing, identity, directory, running)
-        if origin is None:
-            return
-        metrics.origin_texts.set(len(origin))
-        stepper = Stepper(recipe, settings.learner.seed, framing, strategy, origin)
-        was_replayed = replay(
-            state,
-            journal,
-            intake.refetch,
-            stepper,
-            identity,
-            metrics,
-            running.stop.is_set,
-        )
-        if not was_replayed:
-            return
-        for version in journal.unannounced():
-            announcements.tell(store.manifest(version))
-        partitions = list(range(settings.kafka.num_partitions))
-        intake.begin(partitions, state.progress.next_clean, state.progress.marks)
-        running.announce("ready", detail="learning")
-        Loop(
-            stop=running.stop,
-            state=state,
-            stepper=stepper,
-            intake=intake,
-            journal=journal,
-            publisher=publisher,
-            announcements=announcements,
-            checkpoints=checkpoints,
-            identity=identity,
-            rhythm=rhythm,
-            max_wait_s=settings.learner.max_wait_s,
-            metrics=metrics,
-        ).run()
-        running.announce("draining")
-    finally:
-        intake.close()
-        announcements.close(CLOSE_TIMEOUT_S)
-        journal.close()
-
-
-def kafka_servers(settings: Settings, running: Running) -> list[str] | None:
-    """The addresses of Kafka once it is there; None when stopped meanwhile.
-
-    Raises NotRunning when it is not there in time.
-    """
-    deadline = time.monotonic() + settings.supervisor.start_timeout_s
-    while not running.stop.is_set():
-        try:
-            return bootstrap_servers(settings, LOOK_S)
-        except NotRunning:
-            if time.monotonic() > deadline:
-                raise
-    return None
-
-
-def spoken_files(directory: Path) -> list[Path]:
-    """What weights need to speak: everything beside them."""
-    return sorted(p for p in directory.iterdir() if p.suffix in {".json", ".jinja"})
-
-
-def is_untouched(state: State, journal: Journal) -> bool:
-    """Whether no version was ever published."""
-    return state.progress.version is None and not any(journal.entries_from(0))
-
-
-def origin_memory(
-    state: State, framing: Framing, identity: Identity, directory: Path, running: Running
-) -> Origin | None:
-    """The run's origin memory, filled if this is its first start; None when stopped meanwhile.
-
-    Raises CheckpointError when it is gone after the model has changed: it cannot be made again.
-    """
-    recipe = identity.recipe
-    if recipe.origin_texts == 0:
-        return Origin.empty()
-    origin = Origin.load(directory)
-    if origin is not None:
-        return origin
-    if state.progress.step > 0:
-        raise CheckpointError(
-            f"{directory} has a checkpoint but no origin memory; restore {directory}, or name "
-            f"another --data-dir to begin anew"
-        )
-    running.announce("ready", detail="filling the origin memory")
-    is_stopping = running.stop.is_set
-    examples = origin_examples(state.model, framing, recipe, identity.seed, is_stopping)
-    origin = remember(state.model, framing.prefix, examples, recipe, is_stopping)
-    if origin is None or is_stopping():
-        return None
-    origin.save(directory)
-    log.info("the origin memory holds %d texts", len(origin))
-    return origin

@@ -41,8 +41,10 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     max_step_tokens: int
     chunk_tokens: int
     """Tokens run forward and backward at once; a larger step adds up gradients."""
-    weighting: Literal["tokens", "documents"]
-    """Whether each token, or each document, counts the same in a step's loss."""
+    weighting: Literal["tokens", "examples"]
+    """Whether each token, or each example (a block, a question), counts the same in a loss."""
+    study_pairs: int
+    """Self-written questions shown beside a document in a pass that is framed as `study`."""
 
     replay_share: float
     memory_blocks: int
@@ -95,6 +97,7 @@ SCRATCH = Recipe(
     max_step_tokens=8192,
     chunk_tokens=16_384,
     weighting="tokens",
+    study_pairs=0,
     replay_share=0.5,
     memory_blocks=8192,
     max_passes=4,
@@ -120,23 +123,24 @@ PRETRAINED = Recipe(
     precision="float32",
     ema_decay=0.0,
     trains_embeddings=False,
-    framings=("chat",),
+    framings=("plain", "study"),
     block_tokens=256,
     row_tokens=512,
     max_step_tokens=512,
     chunk_tokens=2048,
-    weighting="tokens",
-    replay_share=0.1,
+    weighting="examples",
+    study_pairs=2,
+    replay_share=0.0,
     memory_blocks=8192,
-    max_passes=6,
-    target_loss=1.2,
+    max_passes=7,
+    target_loss=0.3,
     rehearsal_documents=6,
     max_due_documents=10_000,
     max_due_characters=64_000_000,
-    origin_texts=48,
+    origin_texts=96,
     origin_file=None,
-    origin_per_step=3,
-    origin_weight=1.0,
+    origin_per_step=6,
+    origin_weight=3.0,
     origin_top_k=64,
     publish_dtype="bfloat16",
 )

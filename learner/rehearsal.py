@@ -14,12 +14,16 @@ import msgspec
 
 from learner.recipe import Recipe
 from learner.seeds import Random
+from learner.study import Pair
 
 Retired = Literal["known", "passes", "crowded"]
 
 
 class Due(msgspec.Struct):
-    """A document that will be shown again. `loss` is that of its last pass, before learning."""
+    """A document that will be shown again. `loss` is that of its last pass, before learning.
+
+    pairs: questions on it, from the pass on that first needed them.
+    """
 
     number: int
     text: str
@@ -27,6 +31,7 @@ class Due(msgspec.Struct):
     num_passes: int
     num_tokens: int
     loss: float
+    pairs: list[Pair] | None = None
 
     @property
     def num_characters(self) -> int:
@@ -80,11 +85,12 @@ class Rehearsal:
             num_tokens += due.num_tokens
         return chosen
 
-    def shown(self, number: int, loss: float) -> Retired | None:
+    def shown(self, number: int, loss: float, pairs: list[Pair] | None = None) -> Retired | None:
         """A due document had one more pass; gives why it is due no more, if it is not."""
         due = self._due[number]
         due.num_passes += 1
         due.loss = loss
+        due.pairs = pairs
         why = self._verdict(due.num_passes, loss)
         if why is not None:
             self._remove(number)

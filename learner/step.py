@@ -157,7 +157,7 @@ class Stepper:
                 state.memory.add(one.examples, one.source, random)
                 num_tokens = sum(len(example.tokens) for example in one.examples)
                 retired.update(state.rehearsal.admit(one.text, one.source, num_tokens, loss))
-            elif (why := state.rehearsal.shown(one.number, loss)) is not None:
+            elif (why := state.rehearsal.shown(one.number, loss, one.pairs)) is not None:
                 retired[why] += 1
         return retired
 

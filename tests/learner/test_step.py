@@ -165,7 +165,7 @@ def test_a_step_in_chunks_has_the_gradient_of_the_whole(tokenizer: Tokenizer) ->
 
 def test_documents_may_count_the_same_whatever_their_length(tokenizer: Tokenizer) -> None:
     """By documents, one text twice weighs as much as two; by tokens, a long one outweighs all."""
-    recipe = msgspec.structs.replace(RECIPE, weighting="documents", replay_share=0.0)
+    recipe = msgspec.structs.replace(RECIPE, weighting="examples", replay_share=0.0)
     short, long = "ab", "the river runs to the sea"
     alone = [one_step(tokenizer, fakes.state(recipe), t, recipe=recipe) for t in (short, long)]
     state = fakes.state(recipe)

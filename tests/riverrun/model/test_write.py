@@ -51,6 +51,29 @@ def test_a_prompt_alone_is_written_on_as_in_a_batch(model: Decoder) -> None:
     assert together == alone
 
 
+def test_each_prompt_is_written_on_from_each_opening_as_if_it_stood_alone(model: Decoder) -> None:
+    openings = [[7], [8, 9], []]
+    together = write(model, PROMPTS, max_tokens=8, temperature=0, openings=openings)
+    alone = []
+    for prompt in PROMPTS:
+        for opening in openings:
+            rest = 8 - len(opening)
+            [text] = write(model, [[*prompt, *opening]], max_tokens=rest, temperature=0)
+            alone.append([*opening, *text])
+    assert together == alone
+
+
+def test_texts_that_end_early_leave_the_others_as_they_were(model: Decoder) -> None:
+    """Rows are let go once half have ended; the rest must not notice."""
+    prompts = [[i, i + 1] for i in range(20, 36)]
+    free = write(model, prompts, max_tokens=24, temperature=0)
+    stops = {token for text in free[:12] for token in text[2:4]}
+    stopped = write(model, prompts, max_tokens=24, temperature=0, stop_ids=stops)
+    for whole, cut in zip(free, stopped, strict=True):
+        first = next((i for i, token in enumerate(whole) if token in stops), len(whole))
+        assert cut == whole[:first]
+
+
 def test_a_text_ends_before_its_first_stop_token(model: Decoder) -> None:
     free = write(model, PROMPTS, max_tokens=10, temperature=0)
     stop = free[0][4]
