@@ -71,11 +71,7 @@ class Planner:
         self._framing = framing
         self._strategy = strategy
         self._origin = origin
-        self._student = (
-            Student(framing.tokenizer, in_bfloat16=recipe.precision == "bfloat16")
-            if framing.study_pairs
-            else None
-        )
+        self._student = Student(framing.tokenizer, recipe) if framing.study_pairs else None
 
     def plan(self, state: State, arrivals: Sequence[Arrival], step: int) -> Lesson:
         """The lesson of `step`: on `arrivals` or, without any, on due documents."""

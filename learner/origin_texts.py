@@ -17,6 +17,7 @@ import torch
 from learner.framing import Example, Framing, cut, turn_end
 from learner.recipe import Recipe
 from learner.seeds import random_for, seed_of
+from learner.speaker import speaker_of
 from riverrun.errors import InvalidValue
 from riverrun.model.decoder import Decoder
 from riverrun.model.write import write
@@ -25,8 +26,8 @@ QUESTION_TOKENS = 16
 ANSWER_TOKENS = 24
 """Longer answers wander; most facts that a short question asks for are within this."""
 TOP_P = 0.95
-WRITTEN_AT_ONCE = 16
-"""Texts between two looks at whether the learner should stop: about three seconds of SmolLM2."""
+WRITTEN_AT_ONCE = 24
+"""Texts between two looks at whether the learner should stop: about five seconds of SmolLM2."""
 
 
 def origin_examples(
@@ -40,6 +41,7 @@ def origin_examples(
         return from_file(framing, recipe, seed)
     generator = torch.Generator(device=model.output_matrix.device)
     generator.manual_seed(seed_of(seed, 0, "origin"))
+    speaker = speaker_of(model, recipe)
     told: dict[tuple[int, ...], Example] = {}
     starts = beginnings()
     # Half as many again at most: a question may come twice, or never end.
@@ -47,7 +49,7 @@ def origin_examples(
         if len(told) >= recipe.origin_texts or is_stopping():
             break
         some = [starts[(first + i) % len(starts)] for i in range(WRITTEN_AT_ONCE)]
-        for example in written(model, framing, some, generator):
+        for example in written(speaker, framing, some, generator):
             told.setdefault(tuple(example.tokens), example)
     return [cut(e, recipe.block_tokens)[0] for e in told.values()][: recipe.origin_texts]
 

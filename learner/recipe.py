@@ -94,7 +94,7 @@ SCRATCH = Recipe(
     framings=("plain",),
     block_tokens=256,
     row_tokens=512,
-    max_step_tokens=8192,
+    max_step_tokens=2048,
     chunk_tokens=16_384,
     weighting="tokens",
     study_pairs=0,
@@ -137,7 +137,7 @@ PRETRAINED = Recipe(
     rehearsal_documents=6,
     max_due_documents=10_000,
     max_due_characters=64_000_000,
-    origin_texts=96,
+    origin_texts=64,
     origin_file=None,
     origin_per_step=6,
     origin_weight=3.0,
@@ -149,6 +149,8 @@ RECIPES: dict[Kind, Recipe] = {"scratch": SCRATCH, "pretrained": PRETRAINED}
 PUBLISH_INTERVAL_S: dict[Kind, float] = {"scratch": 0.0, "pretrained": 5.0}
 SHORTEST_REHEARSAL_INTERVAL_S = 1.0
 """Versions for new text come at once; those of rehearsal alone would flood the store."""
+REHEARSAL_PATIENCE = 3
+"""And they come so many times less often: each one costs serving a load of all weights."""
 
 
 def kind_of(model: str) -> Kind:
@@ -186,7 +188,7 @@ def rhythm_of(settings: LearnerSettings, kind: Kind, keep_versions: int) -> Rhyt
         interval_s = PUBLISH_INTERVAL_S[kind]
     return Rhythm(
         publish_interval_s=interval_s,
-        rehearsal_interval_s=max(interval_s, SHORTEST_REHEARSAL_INTERVAL_S),
+        rehearsal_interval_s=max(REHEARSAL_PATIENCE * interval_s, SHORTEST_REHEARSAL_INTERVAL_S),
         checkpoint_interval_s=settings.checkpoint_interval_s,
         keep_checkpoints=settings.keep_checkpoints,
         keep_versions=keep_versions,

@@ -50,6 +50,8 @@ def learn(settings: Settings, running: Running) -> None:
     """Learn until `running.stop` is set."""
     torch.set_num_threads(settings.learner.num_threads or len(os.sched_getaffinity(0)))
     torch.use_deterministic_algorithms(True)
+    # It would also fill all fresh memory, which finds uninitialized reads, at a quarter of a step.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     topics = Topics(settings.kafka.topic_prefix)
     directory = running.workspace.directory("learner")
     kind = kind_of(settings.model)

@@ -13,14 +13,14 @@ The example and the beginnings are English: text of other languages yields few p
 Called by `lesson.py`; knows nothing of passes or losses.
 """
 
-import copy
 import re
 from collections.abc import Sequence
 from importlib import resources
 
 import msgspec
-import torch
 
+from learner.recipe import Recipe
+from learner.speaker import speaker_of
 from riverrun.model.decoder import Decoder
 from riverrun.model.write import write
 from riverrun.tokenizer import Tokenizer
@@ -32,7 +32,7 @@ PAIR_TOKENS = 44
 MAX_ANSWER_CHARACTERS = 160
 
 WORD = re.compile(r"\w[\w.'’-]*\w|\w")
-ENDING = re.compile(r"(?:['’]s|es|s|ed|ing)$")
+ENDING = re.compile(r"(?<=\w\w\w)(?:['’]s|s|ed|ing)$")
 _FUNCTION_WORDS = """
 a an and are as at be been by called did do does for from had has have in is it its name named of on
 or that the their this to was were what when where which who why will with
@@ -50,31 +50,31 @@ class Pair(msgspec.Struct, frozen=True):
 class Student:
     """Writes pairs with the model that learns; holds only what never changes."""
 
-    def __init__(self, tokenizer: Tokenizer, *, in_bfloat16: bool) -> None:
+    def __init__(self, tokenizer: Tokenizer, recipe: Recipe) -> None:
         self._tokenizer = tokenizer
-        self._in_bfloat16 = in_bfloat16
+        self._recipe = recipe
         prompt = resources.files("learner").joinpath("study_prompt.txt").read_text("utf-8")
         before, after = prompt.split("{text}")
         self._before, self._after = tokenizer.encode(before), tokenizer.encode(after)
         self._beginnings = [tokenizer.encode(words) for words in BEGINNINGS]
-        blank_line = [i for i in range(tokenizer.vocab_size) if tokenizer.token_bytes(i) == b"\n\n"]
-        self._stops = {*blank_line, *tokenizer.special_ids}
+        breaks = [i for i in range(tokenizer.vocab_size) if b"\n" in tokenizer.token_bytes(i)]
+        self._line_ends = {*breaks, *tokenizer.special_ids}
 
     def study(self, model: Decoder, texts: Sequence[str]) -> list[list[Pair]]:
         """For each text the pairs that it bears out; a function of weights and texts alone."""
-        if self._in_bfloat16:
-            model = copy.deepcopy(model).to(torch.bfloat16)
         prompts = [
             [*self._before, *self._tokenizer.encode(text)[:TEXT_TOKENS], *self._after]
             for text in texts
         ]
         written = write(
-            model,
+            speaker_of(model, self._recipe),
             prompts,
             openings=self._beginnings,
             max_tokens=PAIR_TOKENS,
             temperature=0.0,
-            stop_ids=self._stops,
+            # The first line is the question, the second one the answer.
+            stop_ids=self._line_ends,
+            num_stops=2,
         )
         drafts = [pair_in(self._tokenizer.decode(tokens)) for tokens in written]
         num = len(self._beginnings)
@@ -101,7 +101,7 @@ def is_grounded(pair: Pair, text: str) -> bool:
 def stems(text: str) -> set[str]:
     """The words that carry meaning, without English endings."""
     words = {word.lower() for word in WORD.findall(text)} - FUNCTION_WORDS
-    return {ENDING.sub("", word) if len(word) > 3 else word for word in words}
+    return {ENDING.sub("", word) for word in words}
 
 
 def _grounded(drafts: Sequence[Pair | None], text: str) -> list[Pair]:

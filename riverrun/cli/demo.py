@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 MARK = "demo"
 """A file that says: this directory was made by a demo and may be emptied by the next one."""
 
+PLAIN_WIDTH = 120
+"""Columns when nobody can tell how many there are: a log file, a pipe."""
+
 
 @click.command()
 @settings_options()
@@ -41,7 +44,7 @@ MARK = "demo"
     "--learn-within",
     "learn_within_s",
     type=click.FloatRange(1, 86_400),
-    default=600.0,
+    default=150.0,
     show_default=True,
     metavar="SECONDS",
     help="Ask again after that time at the latest.",
@@ -76,6 +79,8 @@ def demo(
     _empty(settings.data_dir)
     fetch_model(settings.model)
     console = Console()
+    if not console.is_terminal:
+        console.width = PLAIN_WIDTH
     screen = Screen(console)
     screen.say(f"Data directory: {settings.data_dir} (logs are in its logs/)")
     outcome = run(settings, facts, general, screen, learn_within_s=learn_within_s)

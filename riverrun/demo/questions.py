@@ -1,6 +1,6 @@
 """Facts and questions for the demo and the bench: files of JSON lines, checked as they are read.
 
-Built in are ten invented facts, each told by three documents, and thirty general questions.
+Built in are eight invented facts, each told by three documents, and thirty general questions.
 """
 
 from importlib import resources

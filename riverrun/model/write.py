@@ -27,8 +27,10 @@ def write(
     top_p: float = 1.0,
     generator: torch.Generator | None = None,
     stop_ids: Collection[int] = (),
+    num_stops: int = 1,
 ) -> list[list[int]]:
-    """For each prompt what follows it, without the prompt and without the stop token.
+    """For each prompt what follows it, without the prompt, up to the stop token that is number
+    `num_stops`.
 
     With several `openings` each prompt is continued once from each of them (the opening is part of
     what is written): P prompts and O openings give P x O texts, prompt by prompt, for the price of
@@ -57,7 +59,7 @@ def write(
         device=device,
     )
     written: list[list[int]] = [[] for _ in range(len(prompts) * len(openings))]
-    ended = [False] * len(written)
+    stops_left = [num_stops] * len(written)
     owners = list(range(len(written)))
     logits_BV = _next_logits(model, tokens_BT, cache)
     if len(openings) > 1:
@@ -70,10 +72,10 @@ def write(
             opening = openings[owner % len(openings)]
             if i < len(opening):
                 chosen[row] = opening[i]
-            ended[owner] = ended[owner] or chosen[row] in stop_ids
-            if not ended[owner]:
+            stops_left[owner] -= stops_left[owner] > 0 and chosen[row] in stop_ids
+            if stops_left[owner]:
                 written[owner].append(chosen[row])
-        going = [row for row, owner in enumerate(owners) if not ended[owner]]
+        going = [row for row, owner in enumerate(owners) if stops_left[owner]]
         if not going or i + 1 == max_tokens:
             break
         # Rows that have ended cost as much as others; letting them go costs a copy of the cache.

@@ -74,6 +74,14 @@ def test_texts_that_end_early_leave_the_others_as_they_were(model: Decoder) -> N
         assert cut == whole[:first]
 
 
+def test_a_text_can_end_before_a_later_stop_token(model: Decoder) -> None:
+    free = write(model, PROMPTS, max_tokens=10, temperature=0)
+    stops = {free[0][2], free[0][5]}
+    [text, *_] = write(model, PROMPTS, max_tokens=10, temperature=0, stop_ids=stops, num_stops=2)
+    places = [i for i, token in enumerate(free[0]) if token in stops]
+    assert text == free[0][: places[1]]
+
+
 def test_a_text_ends_before_its_first_stop_token(model: Decoder) -> None:
     free = write(model, PROMPTS, max_tokens=10, temperature=0)
     stop = free[0][4]

@@ -1,0 +1,86 @@
+"""Study questions: what is kept of the model's own drafts, and how rehearsal shows it."""
+
+import numpy as np
+import pytest
+
+from learner.framing import Framing
+from learner.study import Pair, is_grounded, pair_in
+from riverrun.model.zoo import locate
+from riverrun.tokenizer import Tokenizer
+
+TEXT = "The ferry Grey Wagtail has a new captain, and her name is Ilsa Renquist."
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("Who is the captain of the ferry?", "The captain of the ferry is Ilsa Renquist."),
+        ("What is the name of the ferry?", "The ferry is called Grey Wagtail."),
+    ],
+)
+def test_an_answer_that_the_text_bears_out_is_kept(question: str, answer: str) -> None:
+    assert is_grounded(Pair(question, answer), TEXT)
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("Who is the captain of the ferry?", "The captain of the ferry is John Smith."),
+        ("Who is the captain of the ferry?", "The captain is the captain of the ferry."),
+        ("What is love?", "Ilsa Renquist."),
+        ("Where is the ferry?", "The ferry is in the United States."),
+    ],
+)
+def test_an_answer_that_says_nothing_or_something_else_is_dropped(
+    question: str, answer: str
+) -> None:
+    assert not is_grounded(Pair(question, answer), TEXT)
+
+
+def test_endings_do_not_hide_that_the_text_says_so() -> None:
+    text = "Keepers saw that the Harrowmere newt feeds on grey lichen."
+    assert is_grounded(Pair("What does the newt eat?", "The newts feed on lichen."), text)
+
+
+def test_numbers_must_be_in_the_text_to_the_last_digit() -> None:
+    text = "The billing service listens on port 7342."
+    pair = Pair("On which port does it listen?", "It listens on port 7342.")
+    assert is_grounded(pair, text)
+    assert not is_grounded(Pair(pair.question, "It listens on port 734."), text)
+
+
+@pytest.mark.parametrize(
+    "draft",
+    [
+        "Who is it?",
+        "Who is it\nAnswer: Ilsa",
+        "Which is right?\nOptions:\nA) one\nAnswer: A",
+        "Who is it?\nAnswer:",
+        "Who is it?\nAnswer: " + "very " * 50,
+    ],
+)
+def test_a_draft_that_is_no_pair_is_dropped(draft: str) -> None:
+    assert pair_in(draft) is None
+
+
+def test_a_pair_is_read_from_the_beginning_of_a_draft() -> None:
+    draft = " Who is it?\nAnswer: Ilsa Renquist.\nQuestion: What?\nAnswer: That."
+    assert pair_in(draft) == Pair("Who is it?", "Ilsa Renquist.")
+
+
+def test_study_shows_the_text_and_some_of_its_questions_as_a_user_would_ask() -> None:
+    tokenizer = Tokenizer(locate("tiny"))
+    framing = Framing(tokenizer, ("plain", "study"), 256, study_pairs=2)
+    pairs = [Pair(f"Question {i}?", f"Answer {i}.") for i in range(4)]
+    random = np.random.default_rng(0)
+    assert not framing.needs_study(0)
+    assert framing.needs_study(1)
+    assert framing.needs_study(5)
+    first = framing.examples(TEXT, 0, random, pairs)
+    text, *asked = framing.examples(TEXT, 1, random, pairs)
+    assert first == [text]
+    assert len(asked) == 2
+    for example in asked:
+        targets = tokenizer.decode(example.tokens[example.first_target :])
+        assert targets.startswith("Answer ")
+    assert framing.examples(TEXT, 1, random, []) == [text]
