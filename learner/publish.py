@@ -28,8 +28,8 @@ PUBLISH_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def published_weights(state: State) -> Mapping[str, Tensor]:
-    """All weights by name, averaged where they learn."""
-    return {**state.model.state_dict(), **state.average.weights()}
+    """All weights by name; those that learn are averaged, and blended with the origin's."""
+    return {**state.model.state_dict(), **state.blend.of(state.average.weights())}
 
 
 def hash_of_published(state: State, recipe: Recipe) -> str:

@@ -61,6 +61,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     origin_per_step: int
     origin_weight: float
     origin_top_k: int
+    origin_share: float
+    """Of the origin's weights in those that are served."""
 
     publish_dtype: Literal["float32", "bfloat16"]
 
@@ -110,6 +112,7 @@ SCRATCH = Recipe(
     origin_per_step=0,
     origin_weight=0.0,
     origin_top_k=128,
+    origin_share=0.0,
     publish_dtype="float32",
 )
 
@@ -132,7 +135,7 @@ PRETRAINED = Recipe(
     study_pairs=2,
     replay_share=0.0,
     memory_blocks=8192,
-    max_passes=8,
+    max_passes=10,
     target_loss=0.3,
     rehearsal_documents=6,
     max_due_documents=10_000,
@@ -142,6 +145,7 @@ PRETRAINED = Recipe(
     origin_per_step=6,
     origin_weight=3.0,
     origin_top_k=64,
+    origin_share=0.2,
     publish_dtype="bfloat16",
 )
 

@@ -5,6 +5,7 @@ The origin memory is not in it, since it never changes after it was filled.
 
 import msgspec
 
+from learner.blend import Blend
 from learner.ema import Average
 from learner.memory import Memory
 from learner.optimizer import Optimizer, learning_parameters
@@ -40,13 +41,14 @@ class Progress(msgspec.Struct, kw_only=True):
 
 
 class State:
-    """One model in learning. The arithmetic is in `step.py`, the bytes in `checkpoint.py`."""
+    """One model in learning, given untouched. See `step.py` and `checkpoint.py`."""
 
     def __init__(self, model: Decoder, recipe: Recipe) -> None:
         self.model = model
         parameters = learning_parameters(model, recipe)
         self.optimizer = Optimizer(parameters, recipe)
         self.average = Average(parameters, recipe.ema_decay)
+        self.blend = Blend(parameters, recipe.origin_share)
         self.memory = Memory(recipe.memory_blocks, recipe.block_tokens)
         self.rehearsal = Rehearsal(recipe)
         self.progress = Progress()

@@ -163,6 +163,13 @@ class LearnerSettings(Section):
     origin_weight: float | None = Field(
         None, ge=0, le=1000, description="Weight of the KL to the origin."
     )
+    origin_share: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="Share of the untouched model's weights in those that are served: more keeps "
+        "more of what it knew, and less of what it was told.",
+    )
     ema_decay: float | None = Field(
         None, ge=0, lt=1, description="Decay per step of the averaged weights, which are served."
     )

@@ -9,6 +9,7 @@ import torch
 from prometheus_client import CollectorRegistry
 from safetensors.torch import load_file
 
+from learner.blend import Blend
 from learner.journal import Journal, Published
 from learner.publish import Publisher, hash_of_published
 from learner.recipe import Recipe
@@ -96,6 +97,18 @@ def test_publishing_the_same_weights_again_is_the_same_version(
 def journal_lines(system: System) -> list[bytes]:
     [path] = (Path(system.store.root).parent / "journal").iterdir()
     return path.read_bytes().splitlines()
+
+
+def test_a_blend_is_the_origin_before_the_first_step_and_lies_between_afterwards() -> None:
+    parameter = torch.nn.Parameter(torch.tensor([0.1, -3.0, 7.0]))
+    origin = parameter.detach().clone()
+    blend = Blend({"w": parameter}, 0.25)
+    assert torch.equal(blend.of({"w": parameter})["w"], origin)
+    with torch.no_grad():
+        parameter += 4
+    assert torch.allclose(blend.of({"w": parameter})["w"], origin + 3)
+    assert torch.equal(parameter.detach(), origin + 4), "learning goes on from its own weights"
+    assert Blend({"w": parameter}, 0.0).of({"w": parameter})["w"] is parameter
 
 
 def test_averaged_weights_are_published_and_nothing_but_weights(
