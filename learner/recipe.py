@@ -135,7 +135,7 @@ PRETRAINED = Recipe(
     study_pairs=2,
     replay_share=0.0,
     memory_blocks=8192,
-    max_passes=10,
+    max_passes=9,
     target_loss=0.3,
     rehearsal_documents=6,
     max_due_documents=10_000,
@@ -145,7 +145,7 @@ PRETRAINED = Recipe(
     origin_per_step=6,
     origin_weight=3.0,
     origin_top_k=64,
-    origin_share=0.2,
+    origin_share=0.3,
     publish_dtype="bfloat16",
 )
 

@@ -4,7 +4,6 @@ Start the system; ask everything; let a user keep asking; tell the facts through
 the learner is at rest; ask again; follow one answer back to its text.
 """
 
-import threading
 import time
 from collections.abc import Sequence
 
@@ -59,9 +58,10 @@ def run(
                     f"[bold]Tell it: {receipt.num_records} documents into Kafka[/], while a user "
                     "keeps asking other things"
                 )
-                _await_rest(observer, load, screen, receipt.num_records, learn_within_s)
+                rests = _await_rest(observer, load, screen, receipt.num_records, learn_within_s)
                 learned = time.monotonic() - told
-                screen.say(f"The learner is at rest after {learned:.0f} s")
+                at_rest = "The learner is at rest" if rests else "[yellow]Still learning[/]"
+                screen.say(f"{at_rest} after {learned:.0f} s")
                 screen.say("[bold]Ask again[/]")
                 facts_after = ask(client, asked, screen.reply)
                 general_after = ask(client, general, screen.reply)
@@ -101,21 +101,21 @@ def documents(facts: Sequence[Fact]) -> list[Record]:
 
 def _await_rest(
     observer: Observer, load: Load, screen: Screen, num_documents: int, within_s: float
-) -> None:
+) -> bool:
     """Wait until all documents are learned and rehearsed, and that version serves.
 
-    A process that dies meanwhile is the supervisor's business; the status says so. When the time
-    is over the demo goes on with what was learned, and says that it did.
+    A process that dies meanwhile is the supervisor's business; the status says so. False when the
+    time is over: the demo goes on with what was learned.
     """
     deadline = time.monotonic() + within_s
     while not _rests(status := observer.look(), num_documents):
         screen.working(status, load)
         if time.monotonic() >= deadline:
             screen.rest()
-            screen.say(f"[yellow]Still learning after {within_s:.0f} s: going on[/]")
-            return
-        threading.Event().wait(LOOK_INTERVAL_S)
+            return False
+        time.sleep(LOOK_INTERVAL_S)
     screen.rest()
+    return True
 
 
 def _rests(status: SystemStatus, num_documents: int) -> bool:
