@@ -4,7 +4,6 @@ What `riverrun up` starts, and what production runs under its own supervisor. Ea
 imported when its command runs: none of them may pay for another's libraries.
 """
 
-import os
 from typing import TYPE_CHECKING
 
 import click
@@ -37,7 +36,6 @@ def stream(settings: "Settings") -> None:
 @settings_options(running=True)
 def learner(settings: "Settings") -> None:
     """Run the learner, the only process that changes weights."""
-    _wait_passively()
     from learner.main import run
 
     run(settings)
@@ -47,16 +45,6 @@ def learner(settings: "Settings") -> None:
 @settings_options(running=True)
 def serving(settings: "Settings") -> None:
     """Run the gRPC server, which follows the promoted versions."""
-    _wait_passively()
     from serving.main import run
 
     run(settings)
-
-
-def _wait_passively() -> None:
-    """Let OpenMP's threads sleep at barriers; torch's library reads this when it is loaded.
-
-    Learner, serving and Kafka share the cores. A thread that spins for a fellow who has no core
-    takes the core that the fellow needs (docs/decisions.md).
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
