@@ -36,7 +36,7 @@ from riverrun.model import files
 from riverrun.model.zoo import locate
 from riverrun.process import Running
 from riverrun.settings import Settings
-from riverrun.store import VersionStore
+from riverrun.store import store_of
 from riverrun.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ def learn(settings: Settings, running: Running) -> None:
             recipe=recipe,
         ),
     )
-    store = VersionStore(settings.store.url or running.workspace.store_url)
+    store = store_of(settings)
     store.put_model(spoken_files(model_files))
 
     servers = kafka_servers(settings, running)

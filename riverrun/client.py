@@ -20,13 +20,28 @@ from riverrun.errors import InvalidValue
 Messages = Sequence[Mapping[str, str]]
 
 
-class AnswerStream:
-    """An answer as it comes: iterate over its text; `answer` is there afterwards."""
+class _Answering:
+    """A call whose answer comes in pieces."""
 
     def __init__(self, call: Any) -> None:
         self._call = call
         self._pieces: list[str] = []
         self._answer: Answer | None = None
+
+    @property
+    def answer(self) -> Answer:
+        """The whole answer, once the iteration has come to its end."""
+        if self._answer is None:
+            raise InvalidValue("answer", None, "a stream that was read to its end")
+        return self._answer
+
+    def cancel(self) -> None:
+        """Tell the server that nobody reads on (leaving the iteration does, too)."""
+        self._call.cancel()
+
+
+class AnswerStream(_Answering):
+    """An answer as it comes: iterate over its text; `answer` is there afterwards."""
 
     def __iter__(self) -> Iterator[str]:
         from riverrun import client_protos as protos
@@ -42,23 +57,9 @@ class AnswerStream:
         finally:
             self._call.cancel()
 
-    @property
-    def answer(self) -> Answer:
-        """The whole answer, once the iteration has come to its end."""
-        return _ended(self._answer)
 
-    def cancel(self) -> None:
-        """Tell the server that nobody reads on (leaving the iteration does, too)."""
-        self._call.cancel()
-
-
-class AsyncAnswerStream:
+class AsyncAnswerStream(_Answering):
     """As `AnswerStream`, for `async for`."""
-
-    def __init__(self, call: Any) -> None:
-        self._call = call
-        self._pieces: list[str] = []
-        self._answer: Answer | None = None
 
     async def __aiter__(self) -> AsyncIterator[str]:
         from riverrun import client_protos as protos
@@ -73,19 +74,6 @@ class AsyncAnswerStream:
                         yield response.chunk.text
         finally:
             self._call.cancel()
-
-    @property
-    def answer(self) -> Answer:
-        return _ended(self._answer)
-
-    def cancel(self) -> None:
-        self._call.cancel()
-
-
-def _ended(answer: Answer | None) -> Answer:
-    if answer is None:
-        raise InvalidValue("answer", None, "a stream that was read to its end")
-    return answer
 
 
 class Client:

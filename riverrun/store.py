@@ -25,7 +25,8 @@ import msgspec
 
 from riverrun.errors import InvalidValue, StoreError, UnknownVersion, VersionRefused
 from riverrun.records import Span
-from riverrun.workspace import replace_file
+from riverrun.settings import Settings
+from riverrun.workspace import Workspace, replace_file
 
 WEIGHTS = "weights.safetensors"
 MANIFEST = "manifest.json"
@@ -250,6 +251,11 @@ class VersionStore:
                     f"the manifest says {manifest.sha256[:16]}…"
                 )
             yield local
+
+
+def store_of(settings: Settings) -> VersionStore:
+    """The store of a system: the one that its settings name, else the one in its data directory."""
+    return VersionStore(settings.store.url or Workspace(settings.data_dir).store_url)
 
 
 def _protocols(fs: fsspec.AbstractFileSystem) -> tuple[str, ...]:

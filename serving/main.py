@@ -15,7 +15,7 @@ from riverrun.device import device_of
 from riverrun.metrics import ServingMetrics
 from riverrun.process import Running, process
 from riverrun.settings import Settings
-from riverrun.store import Manifest, VersionStore
+from riverrun.store import Manifest, VersionStore, store_of
 from serving.live_model import LiveModel
 from serving.server import Server
 from serving.state import State
@@ -71,7 +71,7 @@ async def serve(settings: Settings, running: Running) -> None:
 async def _answer(settings: Settings, running: Running, state: State, server: Server) -> None:
     """Bring the first version up and serve, until cancelled or a thread fails."""
     loop = asyncio.get_running_loop()
-    store = VersionStore(settings.store.url or running.workspace.store_url)
+    store = store_of(settings)
     await asyncio.to_thread(_wait_for_a_version, store, running, settings.serving.poll_interval_s)
     if running.stop.is_set():
         return

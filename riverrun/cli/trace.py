@@ -36,11 +36,10 @@ def trace(
     import contextlib
 
     from riverrun.errors import UnknownVersion
-    from riverrun.store import VersionStore
+    from riverrun.store import store_of
     from riverrun.trace import CleanTopic, line_of
-    from riverrun.workspace import Workspace
 
-    store = VersionStore(settings.store.url or Workspace(settings.data_dir).store_url)
+    store = store_of(settings)
     version = version or store.promoted()
     if version is None:
         raise UnknownVersion(f"no version is promoted in {store.url} yet; name one")

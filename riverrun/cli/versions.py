@@ -20,10 +20,9 @@ def versions(settings: "Settings", last: int | None, as_json: bool) -> None:
     """List the published versions: what each one learned, and which one is served."""
     import json
 
-    from riverrun.store import VersionStore
-    from riverrun.workspace import Workspace
+    from riverrun.store import store_of
 
-    store = VersionStore(settings.store.url or Workspace(settings.data_dir).store_url)
+    store = store_of(settings)
     promoted = store.promoted()
     manifests = [store.manifest(version) for version in store.versions()[-(last or 0) :]]
     rows = [_row(one, promoted, store.has_weights(one.version)) for one in manifests]

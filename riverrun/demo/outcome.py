@@ -34,7 +34,6 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     learning_seconds: float
     traced: Traced | None
-    why_failed: str | None = None
 
     @property
     def learned(self) -> int:

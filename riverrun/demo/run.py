@@ -16,7 +16,7 @@ from riverrun.demo.screen import Screen
 from riverrun.produce import Record, produce
 from riverrun.settings import Settings
 from riverrun.status import Observer, SystemStatus
-from riverrun.store import VersionStore
+from riverrun.store import store_of
 from riverrun.supervisor import Event, System
 from riverrun.trace import CleanTopic, TracedDocument, line_of
 from riverrun.workspace import Workspace
@@ -133,7 +133,7 @@ def _rests(status: SystemStatus, num_documents: int) -> bool:
 
 def _trace(settings: Settings, facts: Sequence[Fact], replies: Sequence[Reply]) -> Traced | None:
     """A right answer's version, and the first document behind it that holds the answer."""
-    store = VersionStore(settings.store.url or Workspace(settings.data_dir).store_url)
+    store = store_of(settings)
     right = [pair for pair in zip(facts, replies, strict=True) if pair[1].is_right]
     if not right:
         return None

@@ -41,7 +41,7 @@ def test_asking_whether_a_lock_is_held_keeps_nobody_from_taking_it(tmp_path: Pat
     try:
         for _ in range(50):
             with workspace.hold("up"):
-                pass
+                assert workspace.is_held("up")
     finally:
         stop.set()
         asking.join()

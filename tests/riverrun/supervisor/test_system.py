@@ -176,6 +176,8 @@ def test_two_systems_in_two_directories_run_side_by_side(tmp_path: Path) -> None
     ):
         first.wait_ready(DEADLINE_S)
         second.wait_ready(DEADLINE_S)
+        pids = {system.processes[0].pid for system in (first, second)}
+        assert len(pids - {None}) == 2
 
 
 def test_stale_records_are_swept_before_the_start(tmp_path: Path) -> None:
