@@ -70,7 +70,7 @@ def config(markdown: bool, as_json: bool) -> None:
 def _sections() -> Iterator[tuple[str, str, list[dict[str, str]]]]:
     """Each section's name, its sentence, and its settings."""
     from riverrun.settings import Settings
-    from riverrun.settings_rules import SECTIONS
+    from riverrun.settings.rules import SECTIONS
 
     own = {n: field for n, field in Settings.model_fields.items() if n not in SECTIONS}
     yield "", "The system", [_row(name, field) for name, field in own.items()]
@@ -80,7 +80,7 @@ def _sections() -> Iterator[tuple[str, str, list[dict[str, str]]]]:
 
 
 def _row(key: str, field: "FieldInfo") -> dict[str, str]:
-    from riverrun.settings_rules import takes
+    from riverrun.settings.rules import takes
 
     default = "unset" if field.default is None else str(field.default) or '""'
     return {

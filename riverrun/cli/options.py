@@ -35,7 +35,7 @@ def settings_options(running: bool = False) -> Callable[[Command], Command]:
             assignments: tuple[str, ...],
             **others: Any,
         ) -> Any:
-            from riverrun.settings_load import load_settings
+            from riverrun.settings.load import load_settings
 
             overrides = dict(_assignment(text) for text in assignments)
             if model is not None:

@@ -15,7 +15,7 @@ from riverrun.broker.topics import ensure_topics
 from riverrun.errors import DataDirInUse
 from riverrun.kafka import bootstrap_servers
 from riverrun.settings import Settings
-from riverrun.settings_load import save_settings
+from riverrun.settings.load import save_settings
 from riverrun.supervisor.events import EventKind
 from riverrun.workspace import ProcessName, ProcessRecord, ProcessState, Workspace
 

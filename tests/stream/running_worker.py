@@ -16,7 +16,7 @@ import msgspec
 from riverrun.kafka import Topics
 from riverrun.records import RAW_OFFSET_HEADER, Rejection
 from riverrun.settings import Settings
-from riverrun.settings_load import save_settings
+from riverrun.settings.load import save_settings
 from riverrun.workspace import Workspace
 
 CODE = """

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import cast
 
 from riverrun.process import process
-from riverrun.settings_load import load_settings
+from riverrun.settings.load import load_settings
 from riverrun.workspace import ProcessName
 
 

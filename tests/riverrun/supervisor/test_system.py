@@ -16,7 +16,7 @@ import pytest
 from riverrun.errors import BrokerError, DataDirInUse, NotRunning, ProcessFailed
 from riverrun.scrape import scrape
 from riverrun.settings import Settings, SupervisorSettings
-from riverrun.settings_load import load_settings, save_settings
+from riverrun.settings.load import load_settings, save_settings
 from riverrun.supervisor import Event, Program, System
 from riverrun.supervisor.running import stop_running
 from riverrun.workspace import ProcessName, ProcessRecord, Workspace, free_port
@@ -208,7 +208,7 @@ def test_children_read_the_settings_of_the_command_line_not_of_the_environment(
     monkeypatch.setenv("RIVERRUN_LEARNER__SEED", "1")
     settings = load_settings(tmp_path, None, {"learner.seed": "2"})
     code = (
-        "import os, sys; from pathlib import Path; from riverrun.settings_load import *;"
+        "import os, sys; from pathlib import Path; from riverrun.settings.load import *;"
         "settings = load_settings(Path(sys.argv[1]), running=True);"
         "print('seed', settings.learner.seed, flush=True); sys.exit(2)"
     )

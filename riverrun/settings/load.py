@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from riverrun.errors import InvalidValue
 from riverrun.settings import Settings
-from riverrun.settings_rules import explain, refuse_unknown
+from riverrun.settings.rules import explain, refuse_unknown
 from riverrun.workspace import Workspace, replace_file
 
 Layer = dict[str, Any]

@@ -4,7 +4,7 @@ import pytest
 
 from riverrun.errors import InvalidValue, UnknownSetting
 from riverrun.settings import Settings
-from riverrun.settings_load import load_settings, save_settings
+from riverrun.settings.load import load_settings, save_settings
 from riverrun.workspace import Workspace
 
 
@@ -160,7 +160,7 @@ def test_a_remote_store_stays_a_url(tmp_path: Path) -> None:
 
 
 def test_every_setting_says_what_it_is_for() -> None:
-    from riverrun.settings_rules import SECTIONS, takes
+    from riverrun.settings.rules import SECTIONS, takes
 
     for section in [Settings, *SECTIONS.values()]:
         for name, field in section.model_fields.items():

@@ -1,0 +1,70 @@
+"""What serving tells."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from riverrun.metrics.buckets import FRESHNESS_S, LATENCY_S
+
+
+class ServingMetrics:
+    """gRPC out."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.requests = Counter(
+            "riverrun_serving_requests",
+            "Requests ended, by method and gRPC code.",
+            ["method", "code"],
+            registry=registry,
+        )
+        self.request_seconds = Histogram(
+            "riverrun_serving_request_seconds",
+            "Time from admission to the last message.",
+            ["method"],
+            buckets=LATENCY_S,
+            registry=registry,
+        )
+        self.first_token_seconds = Histogram(
+            "riverrun_serving_first_token_seconds",
+            "Time from admission to the first token.",
+            buckets=LATENCY_S,
+            registry=registry,
+        )
+        self.between_tokens_seconds = Histogram(
+            "riverrun_serving_between_tokens_seconds",
+            "Time between two tokens of a row.",
+            buckets=LATENCY_S,
+            registry=registry,
+        )
+        self.tokens = Counter(
+            "riverrun_serving_tokens",
+            "Tokens run; kind is `prompt` or `generated`.",
+            ["kind"],
+            registry=registry,
+        )
+        self.rows = Gauge("riverrun_serving_rows", "Requests decoding now.", registry=registry)
+        self.waiting = Gauge(
+            "riverrun_serving_waiting", "Requests waiting for a row.", registry=registry
+        )
+        self.swaps = Counter(
+            "riverrun_serving_swaps", "Versions taken into service.", registry=registry
+        )
+        self.refused_versions = Counter(
+            "riverrun_serving_refused_versions",
+            "Versions that failed hash, names, shapes or finiteness; the old one stays.",
+            registry=registry,
+        )
+        self.load_seconds = Histogram(
+            "riverrun_serving_load_seconds",
+            "Time to load and verify one version, off the engine's thread.",
+            buckets=LATENCY_S,
+            registry=registry,
+        )
+        self.version_step = Gauge(
+            "riverrun_serving_version_step", "Step of the version that is live.", registry=registry
+        )
+        self.freshness_seconds = Histogram(
+            "riverrun_serving_freshness_seconds",
+            "From a record's arrival in Kafka to its version being served; newest record of each "
+            "version.",
+            buckets=FRESHNESS_S,
+            registry=registry,
+        )

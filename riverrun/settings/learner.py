@@ -1,0 +1,102 @@
+"""Settings of the learner."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from riverrun.settings.section import Section
+
+
+class LearnerSettings(Section):
+    """The training loop. `None` takes the value that `learner/recipe.py` has for the model."""
+
+    strategy: str = Field("replay", description="What a step minimizes: `replay` or `finetune`.")
+    lr: float | None = Field(None, gt=0, le=1, description="Peak rate of AdamW.")
+    warmup_steps: int | None = Field(
+        None, ge=0, le=100_000, description="Steps from rate 0 to `lr`; constant from then on."
+    )
+    weight_decay: float | None = Field(None, ge=0, le=1, description="Decoupled weight decay.")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="Arithmetic of the matrix products; weights and sums stay float32. `auto`: "
+        "bfloat16 for pretrained models where the processor has it (2.5 times faster here), else "
+        "float32. Part of the recipe: a run that moves to another kind of machine names it.",
+    )
+    grad_clip: float = Field(1.0, gt=0, le=1000, description="Largest global gradient norm.")
+    block_tokens: int | None = Field(
+        None,
+        ge=8,
+        le=32768,
+        description="Tokens of one row of a batch; longer text is cut into rows.",
+    )
+    max_step_tokens: int | None = Field(
+        None, ge=8, le=10_000_000, description="New tokens in one step at most (large when behind)."
+    )
+    max_wait_s: float = Field(
+        0.05, ge=0, le=60, description="How long a poll waits for more text before a step, seconds."
+    )
+    replay_share: float | None = Field(
+        None, ge=0, le=0.95, description="Share of a step's rows that come from the replay memory."
+    )
+    memory_blocks: int | None = Field(
+        None, ge=1, le=100_000_000, description="Capacity of the replay memory, blocks."
+    )
+    max_passes: int | None = Field(
+        None, ge=1, le=1000, description="Passes over a document at most, the first one included."
+    )
+    target_loss: float | None = Field(
+        None, ge=0, le=20, description="A document is no longer due below this loss, nats a token."
+    )
+    study_pairs: int | None = Field(
+        None,
+        ge=0,
+        le=16,
+        description="Questions that the model wrote itself about a due document, shown beside it "
+        "in each pass after the first; 0: none (pretrained models: it must speak).",
+    )
+    max_due_documents: int = Field(
+        10_000,
+        ge=0,
+        le=10_000_000,
+        description="Documents waiting for rehearsal at most; the "
+        "oldest leave first and are counted.",
+    )
+    origin_texts: int | None = Field(
+        None, ge=0, le=10_000, description="Texts in the origin memory (pretrained models)."
+    )
+    origin_file: Path | None = Field(
+        None,
+        description="Text file for the origin memory, one text a line (JSON lines with "
+        "`text`, or plain). Unset: the model writes them itself.",
+    )
+    origin_weight: float | None = Field(
+        None, ge=0, le=1000, description="Weight of the KL to the origin."
+    )
+    origin_share: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="Share of the untouched model's weights in those that are served: more keeps "
+        "more of what it knew, and less of what it was told.",
+    )
+    ema_decay: float | None = Field(
+        None, ge=0, lt=1, description="Decay per step of the averaged weights, which are served."
+    )
+    publish_interval_s: float | None = Field(
+        None, ge=0, le=86_400, description="Shortest time between two versions, seconds."
+    )
+    checkpoint_interval_s: float = Field(
+        120.0,
+        ge=0,
+        le=86_400,
+        description="Longest time between two checkpoints, seconds. After "
+        "a crash the journal replays what came since.",
+    )
+    keep_checkpoints: int = Field(2, ge=1, le=1000, description="Checkpoints kept.")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Every random choice derives from it.")
+    num_threads: int = Field(
+        0, ge=0, le=1024, description="Threads of torch. 0: all cores (the learner is `nice`)."
+    )
+    nice: int = Field(10, ge=0, le=19, description="Lower priority, so that serving comes first.")
+    metrics_port: int = Field(0, ge=0, le=65535, description="Port of /metrics; 0: a free one.")

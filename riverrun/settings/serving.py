@@ -1,0 +1,46 @@
+"""Settings of serving."""
+
+from pydantic import Field
+
+from riverrun.settings.section import Section
+
+
+class ServingSettings(Section):
+    """gRPC out."""
+
+    host: str = Field(
+        "127.0.0.1", description="Address to listen on. Loopback: there is no authentication yet."
+    )
+    port: int = Field(0, ge=0, le=65535, description="gRPC port. 0: a free one, kept from then on.")
+    max_rows: int = Field(
+        8, ge=1, le=1024, description="Requests decoded at once; more wait in the queue."
+    )
+    max_waiting: int = Field(
+        256,
+        ge=0,
+        le=1_000_000,
+        description="Requests that may wait for a row; more are refused with RESOURCE_EXHAUSTED.",
+    )
+    context_tokens: int = Field(
+        1024,
+        ge=16,
+        le=1_048_576,
+        description="Prompt and answer together at most; also bounded "
+        "by the model. Cache memory is `max_rows` times this.",
+    )
+    prefill_tokens: int = Field(
+        128, ge=1, le=65536, description="Prompt tokens run between two decode steps at most."
+    )
+    chunk_interval_s: float = Field(
+        0.02, ge=0, le=5, description="Tokens that arrive closer than this share one message."
+    )
+    poll_interval_s: float = Field(
+        0.05, gt=0, le=60, description="How often the store is asked for a newer version, seconds."
+    )
+    drain_timeout_s: float = Field(
+        30.0, ge=0, le=3600, description="How long open streams may finish at shutdown, seconds."
+    )
+    num_threads: int = Field(
+        1, ge=0, le=1024, description="Threads of torch. One leaves the other core to the learner."
+    )
+    metrics_port: int = Field(0, ge=0, le=65535, description="Port of /metrics; 0: a free one.")
