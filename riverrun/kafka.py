@@ -11,7 +11,7 @@ from riverrun.workspace import Workspace
 
 
 class Topics:
-    """The topic names of one system (design: raw, clean, dead-letter, feedback, versions)."""
+    """The topic names of one system (design, section 3), and `control`, the operator's."""
 
     def __init__(self, prefix: str) -> None:
         self.raw = f"{prefix}raw"
@@ -19,6 +19,7 @@ class Topics:
         self.dead_letter = f"{prefix}dead-letter"
         self.feedback = f"{prefix}feedback"
         self.versions = f"{prefix}versions"
+        self.control = f"{prefix}control"
 
 
 def bootstrap_servers(settings: Settings, timeout_s: float) -> list[str]:

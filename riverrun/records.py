@@ -58,11 +58,32 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
     num_documents: int
 
 
-VersionEventKind = Literal["published", "promoted", "held", "rolled_back"]
+VersionEventKind = Literal[
+    "published",
+    "promoted",
+    "held",
+    "rolled_back",
+    "rate_lowered",
+    "rate_rewarmed",
+    "optimizer_reset",
+    "quarantined",
+    "source_released",
+    "undone",
+    "paused",
+    "resumed",
+    "drift",
+    "health",
+    "ability",
+    "refused",
+]
 
 
-class VersionEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the public audit log (`versions`, keyed by version id)."""
+class VersionEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line of the public audit log (`versions`, keyed by version id).
+
+    command: id of the operator's command that this answers. subject: what else it is about (a
+    source, a range, a probe). replaces: the run whose line of versions this one takes over.
+    """
 
     kind: VersionEventKind
     version: str
@@ -72,6 +93,9 @@ class VersionEvent(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int
     offsets: dict[int, int]
     metrics: dict[str, float]
+    command: str | None = None
+    subject: str | None = None
+    replaces: str | None = None
 
 
 def encode(record: msgspec.Struct) -> bytes:

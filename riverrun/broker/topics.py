@@ -33,6 +33,7 @@ def topic_specifications(kafka: KafkaSettings) -> dict[str, dict[str, Any]]:
         topics.dead_letter: (1, {"retention.ms": MONTH_MS}),
         topics.feedback: (1, kept),
         topics.versions: (1, {"cleanup.policy": "compact"}),
+        topics.control: (1, kept),
     }
     # The embedded broker has the limit itself, where a later change holds for all its topics.
     limit = {"max.message.bytes": str(kafka.max_record_bytes)} if kafka.bootstrap_servers else {}

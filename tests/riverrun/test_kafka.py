@@ -97,4 +97,5 @@ def test_every_topic_carries_the_prefix() -> None:
         "dead_letter": "a-dead-letter",
         "feedback": "a-feedback",
         "versions": "a-versions",
+        "control": "a-control",
     }

@@ -36,6 +36,7 @@ def test_all_five_topics_are_there_with_the_partition_counts_of_the_settings(
         topics.dead_letter: 1,
         topics.feedback: 1,
         topics.versions: 1,
+        topics.control: 1,
     }
 
 
