@@ -1,8 +1,6 @@
 """AdamW over the parameters that learn, and its state by name, for the checkpoint.
 
-Warm-up, then a constant rate: a stream has no end that a schedule could fall towards, and the
-averaged weights give what a falling rate would (arXiv:2602.03702). Re-warming by itself forgets
-(arXiv:2503.02844), so the warm-up happens once in a run.
+The rate of each update is `pace.py`'s.
 """
 
 from collections.abc import Mapping
@@ -51,18 +49,14 @@ class Optimizer:
             fused=True,
         )
 
-    def rate(self, num_updates: int) -> float:
-        """The rate of update number `num_updates` (from 0)."""
-        warmed = min(1.0, (num_updates + 1) / max(1, self._recipe.warmup_steps))
-        return self._recipe.lr * warmed
-
     def gradient_norm(self) -> Tensor:
         """The global norm of the gradients, clipped in place to `grad_clip`."""
         return torch.nn.utils.clip_grad_norm_(self.parameters.values(), self._recipe.grad_clip)
 
-    def update(self, num_updates: int) -> None:
+    def update(self, share: float) -> None:
+        """One update at `share` of each group's peak rate."""
         for group in self._adam.param_groups:
-            group["lr"] = self.rate(num_updates)
+            group["lr"] = share * self._recipe.lr
         self._adam.step()
 
     def forget_gradients(self) -> None:

@@ -9,6 +9,7 @@ from learner.blend import Blend
 from learner.ema import Average
 from learner.memory import Memory
 from learner.optimizer import Optimizer, learning_parameters
+from learner.pace import Pace
 from learner.recipe import Recipe
 from learner.rehearsal import Rehearsal
 from riverrun.model.decoder import Decoder
@@ -51,4 +52,5 @@ class State:
         self.blend = Blend(parameters, recipe.origin_share)
         self.memory = Memory(recipe.memory_blocks, recipe.block_tokens)
         self.rehearsal = Rehearsal(recipe)
+        self.pace = Pace(recipe.lr, recipe.warmup_steps)
         self.progress = Progress()

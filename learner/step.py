@@ -25,6 +25,7 @@ from learner.rehearsal import Retired
 from learner.seeds import random_for
 from learner.state import State
 from learner.strategies.protocol import Strategy
+from learner.watch.protocol import Finding, Watch
 
 
 class StepReport(msgspec.Struct, kw_only=True):
@@ -45,6 +46,7 @@ class StepReport(msgspec.Struct, kw_only=True):
     prequential_loss: float | None = None
     bits_per_byte: float | None = None
     origin_divergence: float | None = None
+    findings: list[Finding] = []
 
     def metrics(self) -> dict[str, float]:
         """By metric name, for the manifest."""
@@ -71,13 +73,20 @@ class Stepper:
     """All that stays the same from step to step."""
 
     def __init__(
-        self, recipe: Recipe, seed: int, framing: Framing, strategy: Strategy, origin: Origin
+        self,
+        recipe: Recipe,
+        seed: int,
+        framing: Framing,
+        strategy: Strategy,
+        origin: Origin,
+        watches: Sequence[Watch] = (),
     ) -> None:
         self.recipe = recipe
         self.framing = framing
         self._is_mixed = recipe.precision == "bfloat16"
         self._seed = seed
         self._strategy = strategy
+        self._watches = watches
         self._planner = Planner(recipe, seed, framing, strategy, origin)
 
     def step(
@@ -97,19 +106,23 @@ class Stepper:
         if sums is None:
             state.optimizer.forget_gradients()
             return None
+        self._strategy.before_update(state, lesson)
+        for watch in self._watches:
+            watch.before_update(state, lesson)
         num_updates = state.progress.num_updates
         norm = float(state.optimizer.gradient_norm())
         is_finite = math.isfinite(sums.loss) and math.isfinite(norm)
         if is_finite:
-            state.optimizer.update(num_updates)
+            state.optimizer.update(state.pace.share(num_updates))
             state.average.follow(num_updates)
             state.progress.num_updates += 1
+            self._strategy.after_update(state, lesson)
         state.optimizer.forget_gradients()
         report = StepReport(
             step=lesson.step,
             work=lesson.work,
             loss=sum(sums.nats) / sum(one.num_targets for one in lesson.shown),
-            rate=state.optimizer.rate(num_updates),
+            rate=state.pace.rate(num_updates),
             gradient_norm=norm,
             is_finite=is_finite,
             num_tokens=lesson.num_tokens(),
@@ -122,6 +135,8 @@ class Stepper:
             report.prequential_loss = report.loss
             report.bits_per_byte = sum(sums.nats) / math.log(2) / num_bytes
         self._count(state, arrivals, report)
+        for watch in self._watches:
+            report.findings += watch.after_update(state, lesson, report)
         return report
 
     def _gradients(

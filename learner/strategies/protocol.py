@@ -1,18 +1,23 @@
-"""What the step asks of a strategy: which memories it wants, and a loss.
+"""What the step asks of a strategy: which memories it wants, a loss, and hooks where it needs them.
 
-A strategy has no state of its own, so a checkpoint need not know it. It is given the live model
-and one chunk of the step; weights in the chunk are those of the whole step, so a strategy adds up
-weighted terms and never divides by a count.
+It is given the live model and one chunk of the step; weights in the chunk are those of the whole
+step, so a strategy adds up weighted terms and never divides by a count. One that keeps numbers of
+its own (importances, a teacher) is a part of the state and returns itself as `part`.
 
 N predicted tokens, M anchored positions.
 """
 
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor
 
 from learner.batch import Batch
+from learner.part import Part
 from riverrun.model.decoder import Decoder
+
+if TYPE_CHECKING:
+    from learner.lesson import Lesson
+    from learner.state import State
 
 
 class Losses(NamedTuple):
@@ -23,15 +28,26 @@ class Losses(NamedTuple):
     divergences_M: Tensor | None = None
 
 
-class Strategy(Protocol):
-    """A loss from (model, batch with its memory samples)."""
+class Strategy:
+    """A loss from (model, batch with its memory samples); the hooks do nothing unless overridden.
+
+    uses_memory: whether a share of the step's examples comes from the replay memory.
+    uses_origin: whether anchors from the origin memory are in the batch.
+    """
+
+    uses_memory = False
+    uses_origin = False
 
     @property
-    def uses_memory(self) -> bool:
-        """Whether a share of the step's examples comes from the replay memory."""
+    def part(self) -> Part | None:
+        """What of it a checkpoint has to hold."""
+        return None
 
-    @property
-    def uses_origin(self) -> bool:
-        """Whether anchors from the origin memory are in the batch."""
+    def losses(self, model: Decoder, batch: Batch) -> Losses:
+        raise NotImplementedError
 
-    def losses(self, model: Decoder, batch: Batch) -> Losses: ...
+    def before_update(self, state: "State", lesson: "Lesson") -> None:
+        """The gradients of the whole step are there, not clipped yet: they may be changed."""
+
+    def after_update(self, state: "State", lesson: "Lesson") -> None:
+        """The weights have just changed."""

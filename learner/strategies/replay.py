@@ -12,11 +12,11 @@ N predicted tokens, M anchored positions, V vocabulary.
 
 from learner.batch import Batch
 from learner.losses import divergences, logits_at, prediction_losses
-from learner.strategies.protocol import Losses
+from learner.strategies.protocol import Losses, Strategy
 from riverrun.model.decoder import Decoder
 
 
-class Replay:
+class Replay(Strategy):
     uses_memory = True
     uses_origin = True
 
