@@ -172,6 +172,7 @@ class Engine:
             elif sequence.num_uncached == 0:
                 num_generated += 1
                 self._time(sequence, now)
+                assert sequence.text is not None
                 reason = self._accept(sequence, token)
                 if reason is not None:
                     text, num_tokens = sequence.text.take()
@@ -188,6 +189,7 @@ class Engine:
 
     def _accept(self, sequence: Sequence, token: int) -> FinishReason | None:
         """Add the token to its sequence; why that ends it, if it does."""
+        assert sequence.text is not None
         if token in self._eos_ids:
             sequence.text.finish()
             return FinishReason.END

@@ -9,6 +9,7 @@ B rows, V vocabulary, K candidates kept.
 
 import random
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,11 +25,21 @@ core: 0.07 ms against 2.8)."""
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How a request wants its tokens chosen. Temperature 0 is greedy; None is no limit."""
+    """How a request wants its tokens chosen. Temperature 0 is greedy; None is no limit.
+
+    Applied in the order and with the meaning of Hugging Face's `generate`: the penalty, the
+    temperature, top_k, top_p, min_p.
+    """
 
     temperature: float = 0.0
     top_k: int | None = None
     top_p: float | None = None
+    """Above 0; 1 is no limit."""
+    min_p: float | None = None
+    """Tokens less likely than this share of the likeliest are left out; 0 to 1."""
+    repetition_penalty: float | None = None
+    """Above 0. Of every token that prompt or answer hold, a positive logit is divided by it and a
+    negative one multiplied: above 1 says new things, below 1 repeats. Greedy answers too."""
     seed: int | None = None
 
     @property
@@ -40,18 +51,35 @@ class Sampling:
         return random.Random(secrets.randbits(64) if self.seed is None else self.seed)
 
 
+GREEDY = Sampling()
+
+
+def penalize(logits_V: Tensor, tokens: Sequence[int], penalty: float) -> Tensor:
+    """The logits after the repetition penalty; a token counts once however often it stands.
+
+    Source: Keskar et al., CTRL, 2019, as Hugging Face's RepetitionPenaltyLogitsProcessor.
+    """
+    seen_K = torch.tensor(tokens, device=logits_V.device)
+    seen_logits_K = logits_V[seen_K]
+    changed_K = torch.where(seen_logits_K > 0, seen_logits_K / penalty, seen_logits_K * penalty)
+    return logits_V.index_put((seen_K,), changed_K)
+
+
 def sample(logits_V: Tensor, sampling: Sampling, uniform: float) -> int:
     """The token at `uniform` (from 0, below 1) of the distribution that is left.
 
-    top_k first, then top_p among what it left. Source: Holtzman et al., The Curious Case of
-    Neural Text Degeneration, 2019, for top_p; drawn by inverting the cumulative distribution, so
-    that one number decides and nearly equal logits give the same token.
+    top_k first, then top_p and min_p among what it left; drawn by inverting the cumulative
+    distribution, so that one number decides and nearly equal logits give the same token. Source:
+    Holtzman et al., The Curious Case of Neural Text Degeneration, 2019, for top_p; Nguyen et al.,
+    Turning Up the Heat, 2024, for min_p.
     """
     temperature = max(sampling.temperature, MIN_TEMPERATURE)
     # The largest is subtracted first: the quotient cannot overflow to inf - inf.
     scaled_V = (logits_V - logits_V.max()) / temperature
     if sampling.top_k is None and sampling.top_p is None:
-        return _draw(scaled_V.softmax(-1), uniform)
+        weights_V = scaled_V.softmax(-1)
+        _drop_unlikely(weights_V, sampling.min_p)
+        return _draw(weights_V, uniform)
     num_tokens = scaled_V.shape[0]
     if sampling.top_k is None:
         assert sampling.top_p is not None
@@ -62,7 +90,14 @@ def sample(logits_V: Tensor, sampling: Sampling, uniform: float) -> int:
         if sampling.top_p is not None:
             weights_K, order_K = _nucleus(weights_K, sampling.top_p, len(weights_K))
             tokens_K = tokens_K[order_K]
+    _drop_unlikely(weights_K, sampling.min_p)
     return int(tokens_K[_draw(weights_K, uniform)])
+
+
+def _drop_unlikely(weights_K: Tensor, min_p: float | None) -> None:
+    """Zero what is below `min_p` times the largest; that one always stays."""
+    if min_p:
+        weights_K.masked_fill_(weights_K < min_p * weights_K.max(), 0.0)
 
 
 def _nucleus(weights_V: Tensor, top_p: float, num_tokens: int) -> tuple[Tensor, Tensor]:

@@ -1,5 +1,9 @@
 """One request on its way through the engine: its tokens, its row, its weights, its end.
 
+A sequence has a task. `generate` runs the prompt and then makes tokens. `score` and `embed` run
+their tokens once, through the same queue, rows and passes, and make none: their last delta carries
+the `scores` or the `embedding`.
+
 Only the engine's thread touches a sequence after it was submitted, but for `cancelled`, which
 anybody may set. Knows nothing of tensors or of gRPC. Made by `serving/request.py`.
 """
@@ -9,16 +13,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from random import Random
+from typing import Literal
 
 from riverrun.errors import RiverrunError
 from riverrun.store import Manifest
 from serving.answer_text import AnswerText
-from serving.sampling import Sampling
+from serving.sampling import GREEDY, Sampling
 from serving.slots import Slot
+
+Task = Literal["generate", "score", "embed"]
+
+MAX_LOGPROBS = 20
+"""Alternatives a token may come with; the API's limit."""
 
 
 class FinishReason(Enum):
     END = "end"
+    """The model ended the answer; also the end of a score or an embedding."""
     LENGTH = "length"
     STOP = "stop"
 
@@ -34,6 +45,30 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """How likely a generated token was, in nats, and the likeliest tokens of its place.
+
+    Of the model's own distribution: before temperature, penalty and truncation, so that a greedy
+    and a sampled answer report the same numbers. `top` holds (token, logprob) pairs, likeliest
+    first, as many as the sequence asked for; the chosen token need not be among them.
+    """
+
+    token: int
+    logprob: float
+    top: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TokenScore:
+    """How likely a given token was after all that stand before it, in nats."""
+
+    token: int
+    logprob: float
+    is_likeliest: bool
+    """Whether it is what greedy decoding would have chosen."""
+
+
+@dataclass(frozen=True, slots=True)
 class Delta:
     """What is new in an answer. The last one has an `end`, or the `error` instead of one."""
 
@@ -41,6 +76,14 @@ class Delta:
     num_tokens: int = 0
     end: End | None = None
     error: RiverrunError | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()
+    """One for each of the `num_tokens`, in order, if the sequence asked for them. Their text may
+    come later, or never: a token can end inside a character or a stop string."""
+    scores: tuple[TokenScore, ...] | None = None
+    """Of a `score`, with its end: one for each token from `first_target` on."""
+    embedding: tuple[float, ...] | None = None
+    """Of an `embed`, with its end: the mean over all tokens of the last layer's normed hidden
+    states, scaled to length 1 (L2)."""
 
 
 Sink = Callable[[Delta], None]
@@ -52,10 +95,19 @@ class Sequence:
     """`tokens` begins with the prompt; the first `num_cached` of them have keys in the cache."""
 
     tokens: list[int]
-    max_tokens: int
-    sampling: Sampling
-    text: AnswerText
     sink: Sink
+    max_tokens: int = 0
+    """Tokens to generate at most; 0 for the tasks that generate none."""
+    sampling: Sampling = GREEDY
+    text: AnswerText | None = None
+    """Of a `generate`, always; the other tasks have no text."""
+    task: Task = "generate"
+    first_target: int = 1
+    """Of a `score`: the first token whose likelihood is wanted, by its place in `tokens`; at least
+    1, for nothing stands before token 0."""
+    num_logprobs: int | None = None
+    """Of a `generate`: None for no logprobs; 0 for the chosen token's alone; n for the n likeliest
+    too."""
     random: Random = field(init=False)
     num_prompt_tokens: int = field(init=False)
     num_cached: int = 0
@@ -67,6 +119,9 @@ class Sequence:
     sent_at: float = 0.0
 
     def __post_init__(self) -> None:
+        assert (self.task == "generate") == (self.text is not None), "text is a generate's"
+        assert self.task != "score" or 1 <= self.first_target < len(self.tokens)
+        assert self.tokens
         self.num_prompt_tokens = len(self.tokens)
         self.random = self.sampling.random_numbers()
 
