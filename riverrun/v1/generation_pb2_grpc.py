@@ -26,8 +26,26 @@ if _version_not_supported:
 
 
 class GenerationStub:
-    """Text from the model. A request is answered to its last token by the version that was promoted
-    when it was admitted.
+    """Text from the model, and what the model makes of text. A request is answered to its last token by
+    one version: the one that was promoted when it was admitted, unless `VersionChoice` says another.
+
+    Metadata: `x-request-id` (1 to 128 characters of A-Z a-z 0-9 . _ : -) names the request; absent, the
+    server makes one. Every reply carries it back, as initial and as trailing metadata; feedback names
+    a reply by it.
+
+    Errors of all services, each with a google.rpc.ErrorInfo (domain "riverrun", a reason, metadata):
+
+    INVALID_ARGUMENT: a field out of its range, named by a BadRequest field violation.
+    NOT_FOUND: no version, and no reply, of that name.
+    ALREADY_EXISTS: an id that was used for something else.
+    FAILED_PRECONDITION: a version whose weights are gone or refused.
+    RESOURCE_EXHAUSTED: too many requests are open; RetryInfo says when to try again. Without
+    RetryInfo: a message above 4 MiB.
+    UNIMPLEMENTED: a field that this server does not act upon yet, named by a BadRequest field violation.
+    UNAVAILABLE: no version is loaded yet, the server drains, or Kafka or the store is away; RetryInfo
+    says when to try again.
+    DEADLINE_EXCEEDED, CANCELLED: as ever; what the request held is free before the next step.
+    INTERNAL: a fault of the server, which its log has.
     """
 
     def __init__(self, channel):
@@ -41,20 +59,107 @@ class GenerationStub:
                 request_serializer=riverrun_dot_v1_dot_generation__pb2.GenerateRequest.SerializeToString,
                 response_deserializer=riverrun_dot_v1_dot_generation__pb2.GenerateResponse.FromString,
                 _registered_method=True)
+        self.Complete = channel.unary_unary(
+                '/riverrun.v1.Generation/Complete',
+                request_serializer=riverrun_dot_v1_dot_generation__pb2.GenerateRequest.SerializeToString,
+                response_deserializer=riverrun_dot_v1_dot_generation__pb2.CompleteResponse.FromString,
+                _registered_method=True)
+        self.Chat = channel.unary_stream(
+                '/riverrun.v1.Generation/Chat',
+                request_serializer=riverrun_dot_v1_dot_generation__pb2.ChatRequest.SerializeToString,
+                response_deserializer=riverrun_dot_v1_dot_generation__pb2.GenerateResponse.FromString,
+                _registered_method=True)
+        self.CompleteChat = channel.unary_unary(
+                '/riverrun.v1.Generation/CompleteChat',
+                request_serializer=riverrun_dot_v1_dot_generation__pb2.ChatRequest.SerializeToString,
+                response_deserializer=riverrun_dot_v1_dot_generation__pb2.CompleteResponse.FromString,
+                _registered_method=True)
+        self.Score = channel.unary_unary(
+                '/riverrun.v1.Generation/Score',
+                request_serializer=riverrun_dot_v1_dot_generation__pb2.ScoreRequest.SerializeToString,
+                response_deserializer=riverrun_dot_v1_dot_generation__pb2.ScoreResponse.FromString,
+                _registered_method=True)
+        self.Embed = channel.unary_unary(
+                '/riverrun.v1.Generation/Embed',
+                request_serializer=riverrun_dot_v1_dot_generation__pb2.EmbedRequest.SerializeToString,
+                response_deserializer=riverrun_dot_v1_dot_generation__pb2.EmbedResponse.FromString,
+                _registered_method=True)
+        self.CountTokens = channel.unary_unary(
+                '/riverrun.v1.Generation/CountTokens',
+                request_serializer=riverrun_dot_v1_dot_generation__pb2.CountTokensRequest.SerializeToString,
+                response_deserializer=riverrun_dot_v1_dot_generation__pb2.CountTokensResponse.FromString,
+                _registered_method=True)
 
 
 class GenerationServicer:
-    """Text from the model. A request is answered to its last token by the version that was promoted
-    when it was admitted.
+    """Text from the model, and what the model makes of text. A request is answered to its last token by
+    one version: the one that was promoted when it was admitted, unless `VersionChoice` says another.
+
+    Metadata: `x-request-id` (1 to 128 characters of A-Z a-z 0-9 . _ : -) names the request; absent, the
+    server makes one. Every reply carries it back, as initial and as trailing metadata; feedback names
+    a reply by it.
+
+    Errors of all services, each with a google.rpc.ErrorInfo (domain "riverrun", a reason, metadata):
+
+    INVALID_ARGUMENT: a field out of its range, named by a BadRequest field violation.
+    NOT_FOUND: no version, and no reply, of that name.
+    ALREADY_EXISTS: an id that was used for something else.
+    FAILED_PRECONDITION: a version whose weights are gone or refused.
+    RESOURCE_EXHAUSTED: too many requests are open; RetryInfo says when to try again. Without
+    RetryInfo: a message above 4 MiB.
+    UNIMPLEMENTED: a field that this server does not act upon yet, named by a BadRequest field violation.
+    UNAVAILABLE: no version is loaded yet, the server drains, or Kafka or the store is away; RetryInfo
+    says when to try again.
+    DEADLINE_EXCEEDED, CANCELLED: as ever; what the request held is free before the next step.
+    INTERNAL: a fault of the server, which its log has.
     """
 
     def Generate(self, request, context):
         """Continues a prompt or answers a conversation. The stream holds any number of `chunk`s and ends
         with one `final`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
-        INVALID_ARGUMENT: a field out of its range, or a prompt longer than the context.
-        RESOURCE_EXHAUSTED: too many requests wait; try again later.
-        UNAVAILABLE: no version is loaded yet, or the server drains.
+    def Complete(self, request, context):
+        """As Generate, the whole answer in one message.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Chat(self, request, context):
+        """Answers messages by the model's chat template; a stream as Generate's.
+        INVALID_ARGUMENT for a model that has no chat template.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompleteChat(self, request, context):
+        """As Chat, the whole answer in one message.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Score(self, request, context):
+        """How likely texts are to the model. All texts of one request are scored by one version.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Embed(self, request, context):
+        """Vectors of texts: the model's last hidden states, pooled. One version for all of one request.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CountTokens(self, request, context):
+        """How many tokens an input takes, without running the model.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -68,6 +173,36 @@ def add_GenerationServicer_to_server(servicer, server):
                     request_deserializer=riverrun_dot_v1_dot_generation__pb2.GenerateRequest.FromString,
                     response_serializer=riverrun_dot_v1_dot_generation__pb2.GenerateResponse.SerializeToString,
             ),
+            'Complete': grpc.unary_unary_rpc_method_handler(
+                    servicer.Complete,
+                    request_deserializer=riverrun_dot_v1_dot_generation__pb2.GenerateRequest.FromString,
+                    response_serializer=riverrun_dot_v1_dot_generation__pb2.CompleteResponse.SerializeToString,
+            ),
+            'Chat': grpc.unary_stream_rpc_method_handler(
+                    servicer.Chat,
+                    request_deserializer=riverrun_dot_v1_dot_generation__pb2.ChatRequest.FromString,
+                    response_serializer=riverrun_dot_v1_dot_generation__pb2.GenerateResponse.SerializeToString,
+            ),
+            'CompleteChat': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompleteChat,
+                    request_deserializer=riverrun_dot_v1_dot_generation__pb2.ChatRequest.FromString,
+                    response_serializer=riverrun_dot_v1_dot_generation__pb2.CompleteResponse.SerializeToString,
+            ),
+            'Score': grpc.unary_unary_rpc_method_handler(
+                    servicer.Score,
+                    request_deserializer=riverrun_dot_v1_dot_generation__pb2.ScoreRequest.FromString,
+                    response_serializer=riverrun_dot_v1_dot_generation__pb2.ScoreResponse.SerializeToString,
+            ),
+            'Embed': grpc.unary_unary_rpc_method_handler(
+                    servicer.Embed,
+                    request_deserializer=riverrun_dot_v1_dot_generation__pb2.EmbedRequest.FromString,
+                    response_serializer=riverrun_dot_v1_dot_generation__pb2.EmbedResponse.SerializeToString,
+            ),
+            'CountTokens': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountTokens,
+                    request_deserializer=riverrun_dot_v1_dot_generation__pb2.CountTokensRequest.FromString,
+                    response_serializer=riverrun_dot_v1_dot_generation__pb2.CountTokensResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'riverrun.v1.Generation', rpc_method_handlers)
@@ -77,8 +212,26 @@ def add_GenerationServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Generation:
-    """Text from the model. A request is answered to its last token by the version that was promoted
-    when it was admitted.
+    """Text from the model, and what the model makes of text. A request is answered to its last token by
+    one version: the one that was promoted when it was admitted, unless `VersionChoice` says another.
+
+    Metadata: `x-request-id` (1 to 128 characters of A-Z a-z 0-9 . _ : -) names the request; absent, the
+    server makes one. Every reply carries it back, as initial and as trailing metadata; feedback names
+    a reply by it.
+
+    Errors of all services, each with a google.rpc.ErrorInfo (domain "riverrun", a reason, metadata):
+
+    INVALID_ARGUMENT: a field out of its range, named by a BadRequest field violation.
+    NOT_FOUND: no version, and no reply, of that name.
+    ALREADY_EXISTS: an id that was used for something else.
+    FAILED_PRECONDITION: a version whose weights are gone or refused.
+    RESOURCE_EXHAUSTED: too many requests are open; RetryInfo says when to try again. Without
+    RetryInfo: a message above 4 MiB.
+    UNIMPLEMENTED: a field that this server does not act upon yet, named by a BadRequest field violation.
+    UNAVAILABLE: no version is loaded yet, the server drains, or Kafka or the store is away; RetryInfo
+    says when to try again.
+    DEADLINE_EXCEEDED, CANCELLED: as ever; what the request held is free before the next step.
+    INTERNAL: a fault of the server, which its log has.
     """
 
     @staticmethod
@@ -98,6 +251,168 @@ class Generation:
             '/riverrun.v1.Generation/Generate',
             riverrun_dot_v1_dot_generation__pb2.GenerateRequest.SerializeToString,
             riverrun_dot_v1_dot_generation__pb2.GenerateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Complete(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/riverrun.v1.Generation/Complete',
+            riverrun_dot_v1_dot_generation__pb2.GenerateRequest.SerializeToString,
+            riverrun_dot_v1_dot_generation__pb2.CompleteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Chat(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/riverrun.v1.Generation/Chat',
+            riverrun_dot_v1_dot_generation__pb2.ChatRequest.SerializeToString,
+            riverrun_dot_v1_dot_generation__pb2.GenerateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompleteChat(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/riverrun.v1.Generation/CompleteChat',
+            riverrun_dot_v1_dot_generation__pb2.ChatRequest.SerializeToString,
+            riverrun_dot_v1_dot_generation__pb2.CompleteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Score(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/riverrun.v1.Generation/Score',
+            riverrun_dot_v1_dot_generation__pb2.ScoreRequest.SerializeToString,
+            riverrun_dot_v1_dot_generation__pb2.ScoreResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Embed(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/riverrun.v1.Generation/Embed',
+            riverrun_dot_v1_dot_generation__pb2.EmbedRequest.SerializeToString,
+            riverrun_dot_v1_dot_generation__pb2.EmbedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountTokens(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/riverrun.v1.Generation/CountTokens',
+            riverrun_dot_v1_dot_generation__pb2.CountTokensRequest.SerializeToString,
+            riverrun_dot_v1_dot_generation__pb2.CountTokensResponse.FromString,
             options,
             channel_credentials,
             insecure,

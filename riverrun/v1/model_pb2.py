@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from riverrun.v1 import version_pb2 as riverrun_dot_v1_dot_version__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17riverrun/v1/model.proto\x12\x0briverrun.v1\x1a\x19riverrun/v1/version.proto\"\x12\n\x10GetStatusRequest\"8\n\x11GetStatusResponse\x12#\n\x06status\x18\x01 \x01(\x0b\x32\x13.riverrun.v1.Status\")\n\x12WatchStatusRequest\x12\x13\n\x0binterval_ms\x18\x01 \x01(\r\":\n\x13WatchStatusResponse\x12#\n\x06status\x18\x01 \x01(\x0b\x32\x13.riverrun.v1.Status\"\x81\x02\n\x06Status\x12!\n\x05state\x18\x01 \x01(\x0e\x32\x12.riverrun.v1.State\x12\r\n\x05model\x18\x02 \x01(\t\x12%\n\x07version\x18\x03 \x01(\x0b\x32\x14.riverrun.v1.Version\x12\x16\n\x0e\x63ontext_tokens\x18\x04 \x01(\r\x12\x12\n\nstarted_ms\x18\x05 \x01(\x03\x12\r\n\x05swaps\x18\x06 \x01(\x04\x12\x18\n\x10refused_versions\x18\x07 \x01(\x04\x12\x18\n\x0b\x66reshness_s\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x1f\n\x04load\x18\t \x01(\x0b\x32\x11.riverrun.v1.LoadB\x0e\n\x0c_freshness_s\"u\n\x04Load\x12\x0c\n\x04rows\x18\x01 \x01(\r\x12\x0f\n\x07waiting\x18\x02 \x01(\r\x12\x0e\n\x06served\x18\x03 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x04 \x01(\x04\x12\x18\n\x10generated_tokens\x18\x05 \x01(\x04\x12\x14\n\x0ctokens_per_s\x18\x06 \x01(\x01*X\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_LOADING\x10\x01\x12\x11\n\rSTATE_SERVING\x10\x02\x12\x12\n\x0eSTATE_DRAINING\x10\x03\x32\xa7\x01\n\x05Model\x12J\n\tGetStatus\x12\x1d.riverrun.v1.GetStatusRequest\x1a\x1e.riverrun.v1.GetStatusResponse\x12R\n\x0bWatchStatus\x12\x1f.riverrun.v1.WatchStatusRequest\x1a .riverrun.v1.WatchStatusResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17riverrun/v1/model.proto\x12\x0briverrun.v1\x1a\x19riverrun/v1/version.proto\"\x12\n\x10GetStatusRequest\"8\n\x11GetStatusResponse\x12#\n\x06status\x18\x01 \x01(\x0b\x32\x13.riverrun.v1.Status\")\n\x12WatchStatusRequest\x12\x13\n\x0binterval_ms\x18\x01 \x01(\r\":\n\x13WatchStatusResponse\x12#\n\x06status\x18\x01 \x01(\x0b\x32\x13.riverrun.v1.Status\"\x81\x02\n\x06Status\x12!\n\x05state\x18\x01 \x01(\x0e\x32\x12.riverrun.v1.State\x12\r\n\x05model\x18\x02 \x01(\t\x12%\n\x07version\x18\x03 \x01(\x0b\x32\x14.riverrun.v1.Version\x12\x16\n\x0e\x63ontext_tokens\x18\x04 \x01(\r\x12\x12\n\nstarted_ms\x18\x05 \x01(\x03\x12\r\n\x05swaps\x18\x06 \x01(\x04\x12\x18\n\x10refused_versions\x18\x07 \x01(\x04\x12\x18\n\x0b\x66reshness_s\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x1f\n\x04load\x18\t \x01(\x0b\x32\x11.riverrun.v1.LoadB\x0e\n\x0c_freshness_s\"<\n\x13ListVersionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"]\n\x14ListVersionsResponse\x12,\n\x08versions\x18\x01 \x03(\x0b\x32\x1a.riverrun.v1.StoredVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1f\n\x11GetVersionRequest\x12\n\n\x02id\x18\x01 \x01(\t\"A\n\x12GetVersionResponse\x12+\n\x07version\x18\x01 \x01(\x0b\x32\x1a.riverrun.v1.StoredVersion\"J\n\x13TraceVersionRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0cmax_versions\x18\x02 \x01(\r\x12\x11\n\tdocuments\x18\x03 \x01(\x08\"\xcf\x01\n\x14TraceVersionResponse\x12\'\n\x07version\x18\x01 \x01(\x0b\x32\x14.riverrun.v1.VersionH\x00\x12!\n\x04span\x18\x02 \x01(\x0b\x32\x11.riverrun.v1.SpanH\x00\x12\x30\n\x08\x64ocument\x18\x03 \x01(\x0b\x32\x1c.riverrun.v1.LearnedDocumentH\x00\x12\x30\n\x07missing\x18\x04 \x01(\x0b\x32\x1d.riverrun.v1.MissingDocumentsH\x00\x42\x07\n\x05\x65vent\"u\n\x04Load\x12\x0c\n\x04rows\x18\x01 \x01(\r\x12\x0f\n\x07waiting\x18\x02 \x01(\r\x12\x0e\n\x06served\x18\x03 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x04 \x01(\x04\x12\x18\n\x10generated_tokens\x18\x05 \x01(\x04\x12\x14\n\x0ctokens_per_s\x18\x06 \x01(\x01*X\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_LOADING\x10\x01\x12\x11\n\rSTATE_SERVING\x10\x02\x12\x12\n\x0eSTATE_DRAINING\x10\x03\x32\xa2\x03\n\x05Model\x12J\n\tGetStatus\x12\x1d.riverrun.v1.GetStatusRequest\x1a\x1e.riverrun.v1.GetStatusResponse\x12R\n\x0bWatchStatus\x12\x1f.riverrun.v1.WatchStatusRequest\x1a .riverrun.v1.WatchStatusResponse0\x01\x12S\n\x0cListVersions\x12 .riverrun.v1.ListVersionsRequest\x1a!.riverrun.v1.ListVersionsResponse\x12M\n\nGetVersion\x12\x1e.riverrun.v1.GetVersionRequest\x1a\x1f.riverrun.v1.GetVersionResponse\x12U\n\x0cTraceVersion\x12 .riverrun.v1.TraceVersionRequest\x1a!.riverrun.v1.TraceVersionResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'riverrun.v1.model_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STATE']._serialized_start=627
-  _globals['_STATE']._serialized_end=715
+  _globals['_STATE']._serialized_start=1170
+  _globals['_STATE']._serialized_end=1258
   _globals['_GETSTATUSREQUEST']._serialized_start=67
   _globals['_GETSTATUSREQUEST']._serialized_end=85
   _globals['_GETSTATUSRESPONSE']._serialized_start=87
@@ -44,8 +44,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHSTATUSRESPONSE']._serialized_end=246
   _globals['_STATUS']._serialized_start=249
   _globals['_STATUS']._serialized_end=506
-  _globals['_LOAD']._serialized_start=508
-  _globals['_LOAD']._serialized_end=625
-  _globals['_MODEL']._serialized_start=718
-  _globals['_MODEL']._serialized_end=885
+  _globals['_LISTVERSIONSREQUEST']._serialized_start=508
+  _globals['_LISTVERSIONSREQUEST']._serialized_end=568
+  _globals['_LISTVERSIONSRESPONSE']._serialized_start=570
+  _globals['_LISTVERSIONSRESPONSE']._serialized_end=663
+  _globals['_GETVERSIONREQUEST']._serialized_start=665
+  _globals['_GETVERSIONREQUEST']._serialized_end=696
+  _globals['_GETVERSIONRESPONSE']._serialized_start=698
+  _globals['_GETVERSIONRESPONSE']._serialized_end=763
+  _globals['_TRACEVERSIONREQUEST']._serialized_start=765
+  _globals['_TRACEVERSIONREQUEST']._serialized_end=839
+  _globals['_TRACEVERSIONRESPONSE']._serialized_start=842
+  _globals['_TRACEVERSIONRESPONSE']._serialized_end=1049
+  _globals['_LOAD']._serialized_start=1051
+  _globals['_LOAD']._serialized_end=1168
+  _globals['_MODEL']._serialized_start=1261
+  _globals['_MODEL']._serialized_end=1679
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ModelStub:
-    """The model that answers now.
+    """The model that answers now, and the versions behind it. Errors as in `Generation`.
     """
 
     def __init__(self, channel):
@@ -45,10 +45,25 @@ class ModelStub:
                 request_serializer=riverrun_dot_v1_dot_model__pb2.WatchStatusRequest.SerializeToString,
                 response_deserializer=riverrun_dot_v1_dot_model__pb2.WatchStatusResponse.FromString,
                 _registered_method=True)
+        self.ListVersions = channel.unary_unary(
+                '/riverrun.v1.Model/ListVersions',
+                request_serializer=riverrun_dot_v1_dot_model__pb2.ListVersionsRequest.SerializeToString,
+                response_deserializer=riverrun_dot_v1_dot_model__pb2.ListVersionsResponse.FromString,
+                _registered_method=True)
+        self.GetVersion = channel.unary_unary(
+                '/riverrun.v1.Model/GetVersion',
+                request_serializer=riverrun_dot_v1_dot_model__pb2.GetVersionRequest.SerializeToString,
+                response_deserializer=riverrun_dot_v1_dot_model__pb2.GetVersionResponse.FromString,
+                _registered_method=True)
+        self.TraceVersion = channel.unary_stream(
+                '/riverrun.v1.Model/TraceVersion',
+                request_serializer=riverrun_dot_v1_dot_model__pb2.TraceVersionRequest.SerializeToString,
+                response_deserializer=riverrun_dot_v1_dot_model__pb2.TraceVersionResponse.FromString,
+                _registered_method=True)
 
 
 class ModelServicer:
-    """The model that answers now.
+    """The model that answers now, and the versions behind it. Errors as in `Generation`.
     """
 
     def GetStatus(self, request, context):
@@ -61,6 +76,29 @@ class ModelServicer:
     def WatchStatus(self, request, context):
         """The state now and whenever it changes, at most once an interval and at least every ten
         seconds. Ends when the client or the server goes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListVersions(self, request, context):
+        """The published versions, newest first, a page at a time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetVersion(self, request, context):
+        """One version. NOT_FOUND when there is none of that id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TraceVersion(self, request, context):
+        """What a version learned, back to the text: the version, its spans of offsets and (asked for) their
+        documents, then the same of its parent, and so on. Each `version` is followed by what belongs
+        to it. UNAVAILABLE when documents are asked for and Kafka is away.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -79,6 +117,21 @@ def add_ModelServicer_to_server(servicer, server):
                     request_deserializer=riverrun_dot_v1_dot_model__pb2.WatchStatusRequest.FromString,
                     response_serializer=riverrun_dot_v1_dot_model__pb2.WatchStatusResponse.SerializeToString,
             ),
+            'ListVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListVersions,
+                    request_deserializer=riverrun_dot_v1_dot_model__pb2.ListVersionsRequest.FromString,
+                    response_serializer=riverrun_dot_v1_dot_model__pb2.ListVersionsResponse.SerializeToString,
+            ),
+            'GetVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetVersion,
+                    request_deserializer=riverrun_dot_v1_dot_model__pb2.GetVersionRequest.FromString,
+                    response_serializer=riverrun_dot_v1_dot_model__pb2.GetVersionResponse.SerializeToString,
+            ),
+            'TraceVersion': grpc.unary_stream_rpc_method_handler(
+                    servicer.TraceVersion,
+                    request_deserializer=riverrun_dot_v1_dot_model__pb2.TraceVersionRequest.FromString,
+                    response_serializer=riverrun_dot_v1_dot_model__pb2.TraceVersionResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'riverrun.v1.Model', rpc_method_handlers)
@@ -88,7 +141,7 @@ def add_ModelServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Model:
-    """The model that answers now.
+    """The model that answers now, and the versions behind it. Errors as in `Generation`.
     """
 
     @staticmethod
@@ -135,6 +188,87 @@ class Model:
             '/riverrun.v1.Model/WatchStatus',
             riverrun_dot_v1_dot_model__pb2.WatchStatusRequest.SerializeToString,
             riverrun_dot_v1_dot_model__pb2.WatchStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/riverrun.v1.Model/ListVersions',
+            riverrun_dot_v1_dot_model__pb2.ListVersionsRequest.SerializeToString,
+            riverrun_dot_v1_dot_model__pb2.ListVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/riverrun.v1.Model/GetVersion',
+            riverrun_dot_v1_dot_model__pb2.GetVersionRequest.SerializeToString,
+            riverrun_dot_v1_dot_model__pb2.GetVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TraceVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/riverrun.v1.Model/TraceVersion',
+            riverrun_dot_v1_dot_model__pb2.TraceVersionRequest.SerializeToString,
+            riverrun_dot_v1_dot_model__pb2.TraceVersionResponse.FromString,
             options,
             channel_credentials,
             insecure,
