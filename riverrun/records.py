@@ -26,11 +26,35 @@ class Document(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     language: str | None = None
 
 
-Reason = Literal["not_utf8", "empty", "too_large", "bad_json", "bad_field", "no_value", "failed"]
+Reason = Literal[
+    "not_utf8",
+    "empty",
+    "too_large",
+    "bad_json",
+    "bad_field",
+    "no_value",
+    "failed",
+    "duplicate",
+    "near_duplicate",
+    "paused",
+    "resumed",
+    "sent_back",
+]
+"""Why a raw record is no document. `paused`: its source was, it is kept back and may be sent again.
+`resumed` is the mark that ends a pause, and `sent_back` the note that a dead letter of the same
+coordinates was written to `raw` again: neither has lost any text."""
+
+RESUME_HEADER = "riverrun-resume"
+"""Header of a raw record that ends the pause of the source it names, `*` for all of its partition:
+the mark lies in the log, so that whoever reads the partition resumes at the same record."""
+
+RESENT_HEADER = "resent-from"
+"""Header of a raw record that was a dead letter: `partition:offset` of the first one."""
 
 
-class Rejection(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a raw record did not become a document. `head` is its first bytes, base64 in JSON."""
+class Rejection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why a raw record did not become a document. `head` is its first bytes, base64 in JSON;
+    `source` is whom it is from, as far as that could be read."""
 
     reason: Reason
     detail: str
@@ -40,6 +64,7 @@ class Rejection(msgspec.Struct, frozen=True, kw_only=True):
     num_bytes: int
     head: bytes
     timestamp_ms: int
+    source: str | None = None
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):
