@@ -15,9 +15,13 @@
     ├── LeaseLost                 a second learner took over
     ├── Overloaded                serving has as many requests as it may
     ├── NotServing                serving has no version yet, or drains
+    ├── Unsupported               a field of a request that this server does not act upon yet
+    ├── UnknownReply              feedback on an answer that serving does not remember
+    ├── IdTaken                   an id that was used for something else
     ├── RequestFailed             a server answered a client with an error: code, details
     └── StoreError                the version store
         ├── UnknownVersion        no version of that name
+        │   └── VersionGone       its manifest is there, its weights are not: names the nearest
         └── VersionRefused        a version that fails its hash, names, shapes or finiteness
 
 The command line turns them into exit codes, serving into gRPC codes
@@ -111,8 +115,39 @@ class NotServing(RiverrunError):
     """Serving has no version to answer with yet, or takes no new requests any more."""
 
 
+class Unsupported(RiverrunError):
+    """A field of a request that this server does not act upon yet: refused, never ignored."""
+
+    def __init__(self, field: str, what: str) -> None:
+        self.field = field
+        super().__init__(f"{field}: {what}; this server does not support it yet")
+
+
+class UnknownReply(RiverrunError):
+    """Feedback on an answer that serving does not remember."""
+
+    def __init__(self, field: str, request_id: str) -> None:
+        self.field = field
+        super().__init__(
+            f"{field}: no answer of the request {request_id!r} is remembered; "
+            f"give what was asked and what was answered"
+        )
+
+
+class IdTaken(RiverrunError):
+    """An id that is to make a call idempotent was used for something else."""
+
+    def __init__(self, field: str, taken: str) -> None:
+        self.field = field
+        super().__init__(f"{field}: {taken!r} was used before, for something else; take another id")
+
+
 class RequestFailed(RiverrunError):
-    """A server's answer to a client: `code` is the gRPC code's name, `field` what it blames."""
+    """A server's answer to a client.
+
+    code: the gRPC code's name. field: what it blames. reason: ErrorInfo's, with its metadata.
+    retry_after_s: when the same call may do. request_id: what the server's log names it by.
+    """
 
     def __init__(
         self,
@@ -121,11 +156,17 @@ class RequestFailed(RiverrunError):
         *,
         field: str | None = None,
         retry_after_s: float | None = None,
+        reason: str | None = None,
+        metadata: dict[str, str] | None = None,
+        request_id: str | None = None,
     ) -> None:
         self.code = code
         self.details = details
         self.field = field
         self.retry_after_s = retry_after_s
+        self.reason = reason
+        self.metadata = metadata or {}
+        self.request_id = request_id
         # The caller can mend it, as an InvalidValue.
         self.exit_code = 2 if code == "INVALID_ARGUMENT" else 1
         super().__init__(f"{code}: {details}")
@@ -137,6 +178,16 @@ class StoreError(RiverrunError):
 
 class UnknownVersion(StoreError):
     """No version of that name is in the store."""
+
+
+class VersionGone(UnknownVersion):
+    """Retention has dropped the weights of this version; `nearest` still has them."""
+
+    def __init__(self, version: str, nearest: str | None) -> None:
+        self.version = version
+        self.nearest = nearest
+        hint = f"the nearest that has them is {nearest}" if nearest else "no other has them"
+        super().__init__(f"the weights of {version} are gone (store.keep_versions); {hint}")
 
 
 class VersionRefused(StoreError):

@@ -27,9 +27,9 @@ if _version_not_supported:
 
 class AdminStub:
     """What an operator tells the learner. Each call is one record of the `control` topic, acknowledged by
-    every replica of Kafka before anything else; the learner acts on it between two steps and answers in the audit
-    log (`versions`), which the call waits for. Errors as in `Generation`, and UNAVAILABLE with
-    RetryInfo while Kafka is away.
+    every in-sync replica of Kafka before anything else; the learner acts on it between two steps and
+    answers in the audit log (`versions`), which the call waits for. Errors as in `Generation`, and
+    UNAVAILABLE with RetryInfo while Kafka is away.
 
     A call is idempotent by its `command_id`: the learner acts once, and the same call again gives the
     same outcome.
@@ -85,17 +85,17 @@ class AdminStub:
 
 class AdminServicer:
     """What an operator tells the learner. Each call is one record of the `control` topic, acknowledged by
-    every replica of Kafka before anything else; the learner acts on it between two steps and answers in the audit
-    log (`versions`), which the call waits for. Errors as in `Generation`, and UNAVAILABLE with
-    RetryInfo while Kafka is away.
+    every in-sync replica of Kafka before anything else; the learner acts on it between two steps and
+    answers in the audit log (`versions`), which the call waits for. Errors as in `Generation`, and
+    UNAVAILABLE with RetryInfo while Kafka is away.
 
     A call is idempotent by its `command_id`: the learner acts once, and the same call again gives the
     same outcome.
     """
 
     def Promote(self, request, context):
-        """Serve this version. NOT_FOUND when there is none of that id, FAILED_PRECONDITION when its weights
-        are gone.
+        """Serve this version. NOT_FOUND when there is none of that id, FAILED_PRECONDITION when its
+        weights are gone.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -202,9 +202,9 @@ def add_AdminServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class Admin:
     """What an operator tells the learner. Each call is one record of the `control` topic, acknowledged by
-    every replica of Kafka before anything else; the learner acts on it between two steps and answers in the audit
-    log (`versions`), which the call waits for. Errors as in `Generation`, and UNAVAILABLE with
-    RetryInfo while Kafka is away.
+    every in-sync replica of Kafka before anything else; the learner acts on it between two steps and
+    answers in the audit log (`versions`), which the call waits for. Errors as in `Generation`, and
+    UNAVAILABLE with RetryInfo while Kafka is away.
 
     A call is idempotent by its `command_id`: the learner acts once, and the same call again gives the
     same outcome.

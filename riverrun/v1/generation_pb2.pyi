@@ -216,28 +216,38 @@ class ScoreResponse(_message.Message):
     def __init__(self, scores: _Optional[_Iterable[_Union[Score, _Mapping]]] = ..., version: _Optional[_Union[_version_pb2.Version, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class Score(_message.Message):
-    __slots__ = ("log_likelihood", "bits_per_byte", "tokens", "bytes", "per_token_logprobs")
+    __slots__ = ("log_likelihood", "bits_per_byte", "tokens", "bytes", "per_token")
     LOG_LIKELIHOOD_FIELD_NUMBER: _ClassVar[int]
     BITS_PER_BYTE_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
     BYTES_FIELD_NUMBER: _ClassVar[int]
-    PER_TOKEN_LOGPROBS_FIELD_NUMBER: _ClassVar[int]
+    PER_TOKEN_FIELD_NUMBER: _ClassVar[int]
     log_likelihood: float
     bits_per_byte: float
     tokens: int
     bytes: int
-    per_token_logprobs: _containers.RepeatedCompositeFieldContainer[TokenLogprob]
-    def __init__(self, log_likelihood: _Optional[float] = ..., bits_per_byte: _Optional[float] = ..., tokens: _Optional[int] = ..., bytes: _Optional[int] = ..., per_token_logprobs: _Optional[_Iterable[_Union[TokenLogprob, _Mapping]]] = ...) -> None: ...
+    per_token: _containers.RepeatedCompositeFieldContainer[TokenScore]
+    def __init__(self, log_likelihood: _Optional[float] = ..., bits_per_byte: _Optional[float] = ..., tokens: _Optional[int] = ..., bytes: _Optional[int] = ..., per_token: _Optional[_Iterable[_Union[TokenScore, _Mapping]]] = ...) -> None: ...
+
+class TokenScore(_message.Message):
+    __slots__ = ("id", "text", "logprob", "likeliest")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    LOGPROB_FIELD_NUMBER: _ClassVar[int]
+    LIKELIEST_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    text: str
+    logprob: float
+    likeliest: bool
+    def __init__(self, id: _Optional[int] = ..., text: _Optional[str] = ..., logprob: _Optional[float] = ..., likeliest: _Optional[bool] = ...) -> None: ...
 
 class EmbedRequest(_message.Message):
-    __slots__ = ("texts", "raw", "version")
+    __slots__ = ("texts", "version")
     TEXTS_FIELD_NUMBER: _ClassVar[int]
-    RAW_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     texts: _containers.RepeatedScalarFieldContainer[str]
-    raw: bool
     version: VersionChoice
-    def __init__(self, texts: _Optional[_Iterable[str]] = ..., raw: _Optional[bool] = ..., version: _Optional[_Union[VersionChoice, _Mapping]] = ...) -> None: ...
+    def __init__(self, texts: _Optional[_Iterable[str]] = ..., version: _Optional[_Union[VersionChoice, _Mapping]] = ...) -> None: ...
 
 class EmbedResponse(_message.Message):
     __slots__ = ("embeddings", "version", "request_id")

@@ -29,11 +29,12 @@ class GenerationStub:
     """Text from the model, and what the model makes of text. A request is answered to its last token by
     one version: the one that was promoted when it was admitted, unless `VersionChoice` says another.
 
-    Metadata: `x-request-id` (1 to 128 characters of A-Z a-z 0-9 . _ : -) names the request; absent, the
-    server makes one. Every reply carries it back, as initial and as trailing metadata; feedback names
-    a reply by it.
+    Metadata: `x-request-id` (1 to 128 characters of A-Z a-z 0-9 . _ : -) names the request; absent,
+    the server makes one. Every reply and every error carries it back as trailing metadata; feedback
+    names an answer by it.
 
-    Errors of all services, each with a google.rpc.ErrorInfo (domain "riverrun", a reason, metadata):
+    Errors of all services, each with a google.rpc.ErrorInfo (domain "riverrun", a reason, and the
+    request's id in its metadata):
 
     INVALID_ARGUMENT: a field out of its range, named by a BadRequest field violation.
     NOT_FOUND: no version, and no reply, of that name.
@@ -95,11 +96,12 @@ class GenerationServicer:
     """Text from the model, and what the model makes of text. A request is answered to its last token by
     one version: the one that was promoted when it was admitted, unless `VersionChoice` says another.
 
-    Metadata: `x-request-id` (1 to 128 characters of A-Z a-z 0-9 . _ : -) names the request; absent, the
-    server makes one. Every reply carries it back, as initial and as trailing metadata; feedback names
-    a reply by it.
+    Metadata: `x-request-id` (1 to 128 characters of A-Z a-z 0-9 . _ : -) names the request; absent,
+    the server makes one. Every reply and every error carries it back as trailing metadata; feedback
+    names an answer by it.
 
-    Errors of all services, each with a google.rpc.ErrorInfo (domain "riverrun", a reason, metadata):
+    Errors of all services, each with a google.rpc.ErrorInfo (domain "riverrun", a reason, and the
+    request's id in its metadata):
 
     INVALID_ARGUMENT: a field out of its range, named by a BadRequest field violation.
     NOT_FOUND: no version, and no reply, of that name.
@@ -215,11 +217,12 @@ class Generation:
     """Text from the model, and what the model makes of text. A request is answered to its last token by
     one version: the one that was promoted when it was admitted, unless `VersionChoice` says another.
 
-    Metadata: `x-request-id` (1 to 128 characters of A-Z a-z 0-9 . _ : -) names the request; absent, the
-    server makes one. Every reply carries it back, as initial and as trailing metadata; feedback names
-    a reply by it.
+    Metadata: `x-request-id` (1 to 128 characters of A-Z a-z 0-9 . _ : -) names the request; absent,
+    the server makes one. Every reply and every error carries it back as trailing metadata; feedback
+    names an answer by it.
 
-    Errors of all services, each with a google.rpc.ErrorInfo (domain "riverrun", a reason, metadata):
+    Errors of all services, each with a google.rpc.ErrorInfo (domain "riverrun", a reason, and the
+    request's id in its metadata):
 
     INVALID_ARGUMENT: a field out of its range, named by a BadRequest field violation.
     NOT_FOUND: no version, and no reply, of that name.
