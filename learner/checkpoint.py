@@ -1,12 +1,15 @@
-"""One commit of everything: weights, moments, average, memory, due documents, offsets.
+"""One commit of everything: every part of the state, at one step.
 
-A checkpoint is a directory `checkpoints/STEP`: two safetensors files and `checkpoint.json`, which
-holds their SHA-256 and all that is no tensor. It is written beside its final name, fsynced and
-renamed, so one under its final name is whole; the hashes find what a disk did to it later. A
-damaged one is set aside, and the one before is used: the journal reaches back that far.
+    checkpoints/STEP/checkpoint.json        its parts' files and their SHA-256, and its own
+    checkpoints/STEP/PART-STEP.safetensors  a whole snapshot of a part, or changes to those before
+
+It is written beside its final name, fsynced and renamed, so one under its final name is whole; the
+hashes find what a disk did to it later. Each directory holds all that it needs: files of the
+checkpoint before that still count are hard links. The learner's thread only copies (`copies.py`);
+another one writes. When a write has failed, the next one is whole.
 
 Embeddings that do not learn are not written: they are in the model's own files, whose hash is part
-of the run's identity. Called by `loop.py` and `resume.py`.
+of the run's identity. Knows nothing of the journal. Called by `loop.py` and `resume.py`.
 """
 
 import logging
@@ -14,154 +17,246 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
-import torch
-from torch import Tensor
 
+from learner.checkpoint_file import HEAD, Damaged, Head, fit, read_checkpoint, write_head
+from learner.copies import Copies
 from learner.identity import Identity
-from learner.rehearsal import Due
-from learner.state import Progress, State
-from learner.tensor_file import read_tensors, write_tensors
+from learner.lease import Guard, unguarded
+from learner.machine import this_machine
+from learner.part import Snapshot
+from learner.snapshots import Piece, write_snapshot
+from learner.state import State
 from riverrun.errors import CheckpointError
-from riverrun.workspace import replace_file
+from riverrun.ladder import rungs
 
-WEIGHTS, MEMORY, HEAD = "weights.safetensors", "memory.safetensors", "checkpoint.json"
 PARTIAL, DAMAGED = ".partial-", "damaged-"
+MOST_CHANGES = 16
+"""Changes that follow a whole snapshot at most: a restart reads them all."""
 
 log = logging.getLogger(__name__)
 
 
-class Head(msgspec.Struct, kw_only=True):
-    """All of a checkpoint that is no tensor."""
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    """A checkpoint that is there.
 
-    identity: Identity
-    recipe_hash: str
-    progress: Progress
-    due: list[Due]
-    next_due_number: int
-    memory_seen: int
-    memory_sources: dict[str, int]
-    sha256: dict[str, str]
+    waited_s: that the learner's thread copied. num_bytes: new ones; links cost nothing.
+    oldest: the oldest step kept. num_pruned: older ones that went.
+    """
+
+    step: int
+    waited_s: float
+    took_s: float
+    num_bytes: int
+    oldest: int
+    num_pruned: int
 
 
 class Checkpoints:
-    """The checkpoints of one data directory."""
+    """The checkpoints of one data directory. All methods are the learner's thread's.
 
-    def __init__(self, directory: Path, keep: int) -> None:
+    keep: the newest ones. ladder_s: periods of which older ones are kept (`riverrun/ladder.py`).
+    guard: entered around each change that others can see (`lease.py`).
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        keep: int,
+        ladder_s: Sequence[float] = (),
+        guard: Guard = unguarded,
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self._keep = keep
+        self._ladder_s = ladder_s
+        self._guard = guard
+        self._copies = Copies()
+        self._chains: dict[str, list[Piece]] = {}
+        self._chains_step: int | None = None
+        self._writer = ThreadPoolExecutor(1, "checkpoint")
+        self._writing: Future[Written] | None = None
         for partial in directory.glob(f"{PARTIAL}*"):
             shutil.rmtree(partial, ignore_errors=True)
 
     def steps(self) -> list[int]:
         """Of all checkpoints under their final names, oldest first."""
-        return sorted(int(p.name) for p in self.directory.iterdir() if p.name.isdigit())
+        return steps_in(self.directory)
 
-    def write(self, state: State, identity: Identity) -> None:
-        """Commit the state; older checkpoints beyond those to keep go afterwards.
+    # Writing
 
-        Raises CheckpointError, with the older ones as they were, when the disk is full.
+    @property
+    def is_writing(self) -> bool:
+        """Whether one is under way that `finished` has not told of."""
+        return self._writing is not None
+
+    def begin(self, state: State, identity: Identity) -> bool:
+        """Copy the state and let it be written. False when that step has one already.
+
+        Raises CheckpointError when the memory for the copy is not to be had.
         """
-        final = self._path(state.progress.step)
-        if final.exists():
-            return
+        assert self._writing is None, "one at a time"
+        step = state.progress.step
+        if self._path(step).exists():
+            return False
+        began = time.perf_counter()
+        try:
+            copies = {
+                name: self._copies.take(name, part.snapshot(whole=self._needs_whole(name)))
+                for name, part in state.parts.items()
+            }
+        except (MemoryError, RuntimeError) as error:
+            self._chains.clear()
+            raise CheckpointError(f"no memory for a checkpoint's copy: {error}") from error
+        head = Head(
+            identity=identity,
+            recipe_hash=identity.recipe.hash(),
+            machine=this_machine(state.model.output_matrix.device),
+            step=step,
+            created_ms=int(time.time() * 1000),
+            parts={},
+        )
+        waited_s = time.perf_counter() - began
+        self._writing = self._writer.submit(self._write, head, copies, waited_s)
+        return True
+
+    def finished(self, *, wait: bool = False) -> Written | None:
+        """What was written since the last call, if it is there; once for each.
+
+        Raises CheckpointError, with the older ones as they were, when the disk was full; LeaseLost.
+        """
+        if self._writing is None or not (wait or self._writing.done()):
+            return None
+        writing, self._writing = self._writing, None
+        try:
+            return writing.result()
+        except BaseException:
+            # What a part gave as its changes is lost.
+            self._chains.clear()
+            raise
+
+    def write(self, state: State, identity: Identity) -> Written | None:
+        """`begin`, and wait for the end."""
+        self.finished(wait=True)
+        return self.finished(wait=True) if self.begin(state, identity) else None
+
+    def close(self) -> None:
+        self._writer.shutdown()
+
+    def _needs_whole(self, name: str) -> bool:
+        chain = self._chains.get(name)
+        if chain is None:
+            return True
+        changes = sum(piece.num_bytes for piece in chain[1:])
+        return len(chain) > MOST_CHANGES or changes > chain[0].num_bytes
+
+    # The writer's thread
+
+    def _write(self, head: Head, snapshots: dict[str, Snapshot], waited_s: float) -> Written:
+        began = time.perf_counter()
+        final = self._path(head.step)
+        num_bytes = 0
         scratch = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=self.directory))
         try:
-            head = Head(
-                identity=identity,
-                recipe_hash=identity.recipe.hash(),
-                progress=state.progress,
-                due=state.rehearsal.documents(),
-                next_due_number=state.rehearsal.next_number,
-                memory_seen=state.memory.num_seen,
-                memory_sources=state.memory.sources,
-                sha256={
-                    WEIGHTS: write_tensors(scratch / WEIGHTS, dict(_weights(state))),
-                    MEMORY: write_tensors(scratch / MEMORY, _memory(state)),
-                },
-            )
-            replace_file(scratch / HEAD, msgspec.json.encode(head))
-            scratch.rename(final)
-            _sync_directory(self.directory)
+            for name, snapshot in snapshots.items():
+                chain = [] if snapshot.is_whole else self._linked(name, scratch)
+                piece = write_snapshot(scratch / f"{name}-{head.step:010d}.safetensors", snapshot)
+                head.parts[name] = [*chain, piece]
+                num_bytes += piece.num_bytes
+            write_head(scratch / HEAD, head)
+            sync_directory(scratch)
+            with self._guard():
+                scratch.rename(final)
+            sync_directory(self.directory)
         except OSError as error:
             raise CheckpointError(
                 f"a checkpoint could not be written to {self.directory}: {error}"
             ) from error
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        for step in self.steps()[: -self._keep]:
-            shutil.rmtree(self._path(step))
+        self._chains, self._chains_step = dict(head.parts), head.step
+        num_pruned = self._prune()
+        return Written(
+            step=head.step,
+            waited_s=waited_s,
+            took_s=time.perf_counter() - began,
+            num_bytes=num_bytes,
+            oldest=self.steps()[0],
+            num_pruned=num_pruned,
+        )
+
+    def _linked(self, name: str, scratch: Path) -> list[Piece]:
+        """The files that the changes of `name` rest on, in `scratch` too."""
+        assert self._chains_step is not None
+        before = self._path(self._chains_step)
+        for piece in self._chains[name]:
+            try:
+                os.link(before / piece.file, scratch / piece.file)
+            except FileNotFoundError:
+                raise
+            except OSError:
+                # A file system without links.
+                shutil.copyfile(before / piece.file, scratch / piece.file)
+                sync_directory(scratch / piece.file)
+        return self._chains[name]
+
+    def _prune(self) -> int:
+        """Drop what neither the newest nor the ladder keep; gives how many went."""
+        steps = self.steps()
+        times = [(self._path(step) / HEAD).stat().st_mtime for step in steps]
+        kept = rungs(times, time.time(), self._ladder_s)
+        dropped = [s for i, s in enumerate(steps[: -self._keep]) if i not in kept]
+        for step in dropped:
+            # Half a removed one must not stand under a final name.
+            gone = self.directory / f"{PARTIAL}gone-{step}"
+            with self._guard():
+                self._path(step).rename(gone)
+            shutil.rmtree(gone, ignore_errors=True)
+        return len(dropped)
+
+    # Reading
 
     def restore_newest(self, state: State, identity: Identity) -> bool:
         """Make `state` that of the newest checkpoint that is whole; False when there is none.
 
-        Damaged ones are named in the log and set aside.
+        Damaged ones are named in the log and set aside. Raises CheckpointError for one that is
+        whole and does not fit: of another run, or of other parts than `state` has.
         """
         for step in reversed(self.steps()):
             path = self._path(step)
             try:
-                _restore(state, path, identity)
-            except CheckpointError as error:
+                head, snapshots = read_checkpoint(path)
+            except Damaged as error:
                 aside = path.with_name(f"{DAMAGED}{path.name}-{int(time.time())}")
                 log.error("checkpoint %s cannot be used, set aside as %s: %s", step, aside, error)
-                path.rename(aside)
+                with self._guard():
+                    path.rename(aside)
             else:
+                fit(state, head, snapshots, identity, path)
                 return True
         return False
 
     def _path(self, step: int) -> Path:
-        return self.directory / f"{step:010d}"
+        return path_of(self.directory, step)
 
 
-def _weights(state: State) -> Iterator[tuple[str, Tensor]]:
-    for name, parameter in state.optimizer.parameters.items():
-        yield f"weights.{name}", parameter.detach()
-    for name, tensor in state.optimizer.tensors().items():
-        yield f"moments.{name}", tensor
-    if not state.average.is_live:
-        for name, tensor in state.average.weights().items():
-            yield f"average.{name}", tensor
+def steps_in(directory: Path) -> list[int]:
+    if not directory.exists():
+        return []
+    return sorted(int(p.name) for p in directory.iterdir() if p.name.isdigit())
 
 
-def _memory(state: State) -> dict[str, Tensor]:
-    return {name: torch.from_numpy(array) for name, array in state.memory.arrays().items()}
+def path_of(directory: Path, step: int) -> Path:
+    return directory / f"{step:010d}"
 
 
-@torch.no_grad()
-def _restore(state: State, path: Path, identity: Identity) -> None:
-    try:
-        head = msgspec.json.decode((path / HEAD).read_bytes(), type=Head)
-    except (OSError, msgspec.DecodeError) as error:
-        raise CheckpointError(f"{path / HEAD} cannot be read: {error}") from error
-    if head.identity != identity:
-        raise CheckpointError(f"{path} is of run {head.identity.run}, not of {identity.run}")
-    tensors = read_tensors(path / WEIGHTS, head.sha256[WEIGHTS])
-    memory = read_tensors(path / MEMORY, head.sha256[MEMORY])
-    # From here on nothing can fail: a state is restored whole or not touched.
-    parameters = state.optimizer.parameters
-    for name, parameter in parameters.items():
-        parameter.copy_(tensors[f"weights.{name}"])
-    state.optimizer.restore(_below("moments.", tensors), head.progress.num_updates)
-    if not state.average.is_live:
-        averaged = _below("average.", tensors)
-        for name, tensor in state.average.weights().items():
-            tensor.copy_(averaged[name])
-    arrays = {name: tensor.numpy() for name, tensor in memory.items()}
-    state.memory.restore(arrays, head.memory_seen, head.memory_sources)
-    state.rehearsal.restore(head.due, head.next_due_number)
-    state.progress = head.progress
-
-
-def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-
-
-def _sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
+def sync_directory(path: Path) -> None:
+    """fsync of what stands under a name: a directory's entries, or a file."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

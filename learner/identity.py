@@ -17,7 +17,7 @@ from riverrun.errors import CheckpointError
 from riverrun.model.decoder import Decoder
 from riverrun.workspace import replace_file
 
-FORMAT = 1
+FORMAT = 2
 """Of checkpoints and journal. A higher one is refused."""
 FILE = "identity.json"
 

@@ -1,6 +1,8 @@
 """All that a step reads and changes: what a checkpoint holds, and nothing else.
 
-The origin memory is not in it, since it never changes after it was filled.
+It is made of named parts (`part.py`), and whatever else changes with a step (a strategy's numbers,
+held-out text, detectors) is added as one more. The origin memory is not in it, since it never
+changes after it was filled.
 """
 
 import msgspec
@@ -10,8 +12,12 @@ from learner.ema import Average
 from learner.memory import Memory
 from learner.optimizer import Optimizer, learning_parameters
 from learner.pace import Pace
+from learner.part import Part
 from learner.recipe import Recipe
 from learner.rehearsal import Rehearsal
+from learner.state_parts import Numbers, OptimizerPart, Tensors
+from learner.watch.held_out import HeldOut
+from learner.watch.non_finite import Skipped
 from riverrun.model.decoder import Decoder
 from riverrun.records import Span
 
@@ -22,6 +28,7 @@ class Progress(msgspec.Struct, kw_only=True):
     marks: per partition the highest raw offset learned; what is not above it is a repetition.
     next_clean: per partition the first clean offset that is not yet dealt with.
     pending: what was learned since the last version.
+    non_finite: the newest steps that were skipped, and whose fault it was.
     """
 
     step: int = 0
@@ -34,6 +41,8 @@ class Progress(msgspec.Struct, kw_only=True):
     version: str | None = None
     version_step: int = 0
     pending: list[Span] = msgspec.field(default_factory=list)
+    num_held_out: int = 0
+    non_finite: list[Skipped] = msgspec.field(default_factory=list)
 
     @property
     def next_raw(self) -> dict[int, int]:
@@ -54,3 +63,26 @@ class State:
         self.rehearsal = Rehearsal(recipe)
         self.pace = Pace(recipe.lr, recipe.warmup_steps)
         self.progress = Progress()
+        self.held_out = HeldOut(
+            recipe.held_out_share, recipe.held_out_after, recipe.held_out_bucket_s
+        )
+        self.parts: dict[str, Part] = {
+            "weights": Tensors(parameters),
+            "optimizer": OptimizerPart(self.optimizer, lambda: self.progress.num_updates),
+            "memory": self.memory,
+            "rehearsal": self.rehearsal,
+            "pace": self.pace,
+            "held_out": self.held_out,
+            "progress": Numbers(lambda: self.progress, self._set_progress),
+        }
+        if not self.average.is_live:
+            self.parts["average"] = Tensors(self.average.weights())
+
+    def add_part(self, name: str, part: Part) -> None:
+        """Let checkpoints hold `part` too. Before the state is restored or a step is done."""
+        assert name not in self.parts, name
+        assert name.replace("_", "").isalnum(), f"{name} has to do as the head of a file's name"
+        self.parts[name] = part
+
+    def _set_progress(self, progress: Progress) -> None:
+        self.progress = progress

@@ -1,9 +1,9 @@
 """Tensors into a safetensors file, in one pass: written, hashed and fsynced as they come.
 
 The library's own writer copies all tensors first and leaves hashing to a second read; for a
-checkpoint of 2 GB both count. The format is the same, and reading is the library's.
+checkpoint of gigabytes both count. The format is the same, and reading is the library's.
 
-Knows nothing of what the tensors are. Called by `checkpoint.py`, `origin.py` and `publish.py`.
+Knows nothing of what the tensors are. Called by `snapshots.py`, `origin.py` and `publish.py`.
 """
 
 import hashlib
@@ -28,6 +28,11 @@ DTYPES = {
     torch.float16: "F16",
     torch.int64: "I64",
     torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+    torch.float64: "F64",
 }
 
 
@@ -53,7 +58,7 @@ def write_tensors(
             digest.update(part)
             file.write(part)
         for tensor in tensors.values():
-            data = _bytes(tensor.detach().to("cpu", dtype or tensor.dtype))
+            data = bytes_of(tensor.detach().to("cpu", dtype or tensor.dtype))
             digest.update(data)
             file.write(data)
         file.flush()
@@ -72,7 +77,8 @@ def read_tensors(path: Path, sha256: str) -> dict[str, Tensor]:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
 
 
-def _bytes(tensor: Tensor) -> memoryview:
+def bytes_of(tensor: Tensor) -> memoryview:
+    """Of a tensor on the CPU; no copy when it is contiguous."""
     flat = tensor.contiguous().reshape(-1)
     if not flat.numel():
         return memoryview(b"")

@@ -55,7 +55,7 @@ def test_those_shown_least_come_first() -> None:
 
 def test_a_choice_depends_on_nothing_but_state_and_seed() -> None:
     one, other = due(9), due(0)
-    other.restore(one.documents(), one.next_number)
+    other.restore([one.snapshot(whole=True)])
     for step in range(5):
         random = random_for(3, step, "due"), random_for(3, step, "due")
         assert one.choose(random[0]) == other.choose(random[1])
