@@ -3,7 +3,7 @@
 Knows nothing of Kafka's client: what stands here is what the journal and the step speak of.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -43,20 +43,30 @@ def ranges_of(arrivals: Iterable[Arrival]) -> list[Range]:
     return [Range(partition, first, last) for partition, (first, last) in ends.items()]
 
 
-def spans_of(arrivals: Iterable[Arrival], step: int) -> list[Span]:
-    """What the version's manifest says of a step: raw and clean offsets, a span a partition."""
+def spans_of(
+    arrivals: Iterable[Arrival], step: int, held_out: Sequence[Arrival] = ()
+) -> list[Span]:
+    """What the version's manifest says of a step: raw and clean offsets, a span a partition.
+
+    arrivals: what was learned. held_out: came in the same step, and was not.
+    """
+    aside = {(a.partition, a.raw_offset) for a in held_out}
     by_partition: dict[int, list[Arrival]] = {}
-    for arrival in in_order(arrivals):
+    for arrival in in_order([*arrivals, *held_out]):
         by_partition.setdefault(arrival.partition, []).append(arrival)
-    return [
-        Span(
-            step=step,
-            partition=partition,
-            raw_first=group[0].raw_offset,
-            raw_last=group[-1].raw_offset,
-            clean_first=group[0].clean_offset,
-            clean_last=group[-1].clean_offset,
-            num_documents=len(group),
+    spans = []
+    for partition, group in by_partition.items():
+        kept_apart = [a.raw_offset for a in group if (partition, a.raw_offset) in aside]
+        spans.append(
+            Span(
+                step=step,
+                partition=partition,
+                raw_first=group[0].raw_offset,
+                raw_last=group[-1].raw_offset,
+                clean_first=group[0].clean_offset,
+                clean_last=group[-1].clean_offset,
+                num_documents=len(group) - len(kept_apart),
+                held_out=kept_apart,
+            )
         )
-        for partition, group in by_partition.items()
-    ]
+    return spans

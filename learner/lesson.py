@@ -28,6 +28,7 @@ class Shown(NamedTuple):
     """A document in this step. `number` is its due number, None for a new one.
 
     pairs: questions on the text, once the model has written them.
+    raw: partition and raw offset that it came from, if these are known.
     """
 
     text: str
@@ -35,6 +36,7 @@ class Shown(NamedTuple):
     number: int | None
     examples: list[Example]
     pairs: list[Pair] | None = None
+    raw: tuple[int, int] | None = None
 
     @property
     def num_targets(self) -> int:
@@ -96,10 +98,15 @@ class Planner:
 
     def _new(self, arrivals: Sequence[Arrival], step: int) -> list[Shown]:
         random = random_for(self._seed, step, "framing")
-        documents = [arrival.document for arrival in arrivals]
         return [
-            Shown(d.text, d.source, None, self._framing.examples(d.text, 0, random))
-            for d in documents
+            Shown(
+                arrival.document.text,
+                arrival.document.source,
+                None,
+                self._framing.examples(arrival.document.text, 0, random),
+                raw=(arrival.partition, arrival.raw_offset),
+            )
+            for arrival in arrivals
         ]
 
     def _due(self, state: State, step: int) -> list[Shown]:
@@ -114,6 +121,7 @@ class Planner:
                 due.number,
                 self._framing.examples(due.text, due.num_passes, random, pairs[due.number] or ()),
                 pairs[due.number],
+                due.raw,
             )
             for due in chosen
         ]
@@ -134,7 +142,7 @@ class Planner:
             return []
         share = self._recipe.replay_share
         wanted = round(num_texts * share / (1 - share))
-        return state.memory.sample(wanted, random_for(self._seed, step, "memory"))
+        return state.memory.sample(wanted, random_for(self._seed, step, "memory")).examples
 
     def _anchors(self, step: int) -> list[Anchor]:
         if not self._strategy.uses_origin:

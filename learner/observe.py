@@ -2,14 +2,16 @@
 
 from learner.state import State
 from learner.step import StepReport
+from learner.watch.protocol import LABEL_SEPARATOR
 from riverrun.metrics import LearnerMetrics
 
 
 def observe_step(metrics: LearnerMetrics, report: StepReport, seconds: float) -> None:
     metrics.steps.labels(report.work).inc()
     metrics.step_seconds.labels(report.work).observe(seconds)
-    metrics.loss.labels(report.work).set(report.loss)
-    metrics.gradient_norm.set(report.gradient_norm)
+    if report.num_tokens:
+        metrics.loss.labels(report.work).set(report.loss)
+        metrics.gradient_norm.set(report.gradient_norm)
     metrics.rate.set(report.rate)
     if not report.is_finite:
         metrics.non_finite.inc()
@@ -17,6 +19,13 @@ def observe_step(metrics: LearnerMetrics, report: StepReport, seconds: float) ->
         metrics.tokens.labels(part).inc(num_tokens)
     for why, count in report.retired.items():
         metrics.due_retired.labels(why).inc(count)
+    for source, count in report.num_held_out.items():
+        metrics.held_out_documents.labels(source).inc(count)
+    if report.skipped is not None:
+        metrics.non_finite_documents.labels(report.skipped.cause).inc(len(report.skipped.documents))
+    for finding in report.findings:
+        metrics.findings.labels(finding.kind).inc()
+    observe_readings(metrics, report.readings)
     if report.work == "new":
         for source, count in report.num_documents.items():
             metrics.documents.labels(source).inc(count)
@@ -28,7 +37,21 @@ def observe_step(metrics: LearnerMetrics, report: StepReport, seconds: float) ->
         metrics.origin_divergence.set(report.origin_divergence)
 
 
+def observe_readings(metrics: LearnerMetrics, readings: dict[str, dict[str, float]]) -> None:
+    """What the watches measured. A label that is no longer told of leaves the series."""
+    for name, by_label in readings.items():
+        gauge = getattr(metrics, name)
+        if list(by_label) == [""]:
+            gauge.set(by_label[""])
+            continue
+        gauge.clear()
+        for label, value in by_label.items():
+            gauge.labels(*label.split(LABEL_SEPARATOR)).set(value)
+
+
 def observe_state(metrics: LearnerMetrics, state: State) -> None:
     metrics.step.set(state.progress.step)
     metrics.memory_blocks.set(state.memory.num_held)
     metrics.due_documents.set(len(state.rehearsal))
+    metrics.held_out_texts.set(len(state.held_out))
+    metrics.held_out_bytes.set(state.held_out.num_bytes)

@@ -104,6 +104,7 @@ class Publisher:
             offsets=progress.next_raw,
             learned=list(progress.pending),
             num_documents=progress.num_documents,
+            num_held_out=progress.num_held_out,
             num_tokens=progress.num_tokens,
             newest_ms=progress.newest_ms,
             metrics=dict(metrics),

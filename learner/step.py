@@ -16,7 +16,7 @@ import msgspec
 import torch
 
 from learner.arrival import Arrival, in_order, spans_of
-from learner.batch import build, chunks
+from learner.batch import Text, build, chunks
 from learner.framing import Framing
 from learner.lesson import Lesson, Planner, Work
 from learner.origin import Origin
@@ -25,13 +25,22 @@ from learner.rehearsal import Retired
 from learner.seeds import random_for
 from learner.state import State
 from learner.strategies.protocol import Strategy
+from learner.watch.held_out import Routing
+from learner.watch.non_finite import Skipped, Suspect, blame, note
 from learner.watch.protocol import Finding, Watch
+
+
+UNKNOWN_LOSS = 1e3
+"""Of a document whose loss was not finite, nats a token: JSON knows no infinity."""
 
 
 class StepReport(msgspec.Struct, kw_only=True):
     """What one step did. Losses are in nats a token, taken before the update.
 
     num_tokens: predicted ones by part. num_documents: by source. retired: due no more, by reason.
+    loss: NaN when all documents were held out, and nothing was trained on.
+    num_held_out: by source. skipped: whom to blame, when the step was not finite.
+    readings: what the watches have just measured, by metric and label.
     """
 
     step: int
@@ -47,6 +56,9 @@ class StepReport(msgspec.Struct, kw_only=True):
     bits_per_byte: float | None = None
     origin_divergence: float | None = None
     findings: list[Finding] = []
+    num_held_out: Counter[str] = Counter()
+    skipped: Skipped | None = None
+    readings: dict[str, dict[str, float]] = {}
 
     def metrics(self) -> dict[str, float]:
         """By metric name, for the manifest."""
@@ -100,8 +112,10 @@ class Stepper:
 
         Gives None, with the state as it was, when `is_stopping` became true before the update.
         """
-        arrivals = in_order(arrivals)
-        lesson = self._planner.plan(state, arrivals, state.progress.step + 1)
+        routing = state.held_out.route(in_order(arrivals))
+        if arrivals and not routing.learned:
+            return self._only_held_out(state, routing)
+        lesson = self._planner.plan(state, routing.learned, state.progress.step + 1)
         sums = self._gradients(state, lesson, is_stopping)
         if sums is None:
             state.optimizer.forget_gradients()
@@ -118,6 +132,7 @@ class Stepper:
             state.progress.num_updates += 1
             self._strategy.after_update(state, lesson)
         state.optimizer.forget_gradients()
+        skipped = None if is_finite else self._blame(state, lesson)
         report = StepReport(
             step=lesson.step,
             work=lesson.work,
@@ -127,14 +142,16 @@ class Stepper:
             is_finite=is_finite,
             num_tokens=lesson.num_tokens(),
             num_documents=Counter(one.source for one in lesson.shown),
-            retired=self._remember(state, lesson, sums.nats),
+            retired=self._remember(state, lesson, sums.nats, skipped),
             origin_divergence=sums.divergence,
+            skipped=skipped,
+            findings=skipped.findings() if skipped else [],
         )
         if lesson.work == "new":
             num_bytes = sum(len(one.text.encode()) for one in lesson.shown)
             report.prequential_loss = report.loss
             report.bits_per_byte = sum(sums.nats) / math.log(2) / num_bytes
-        self._count(state, arrivals, report)
+        self._count(state, routing, report)
         for watch in self._watches:
             report.findings += watch.after_update(state, lesson, report)
         return report
@@ -162,27 +179,88 @@ class Stepper:
         mean = divergence / num_anchored if num_anchored else None
         return Sums(loss, nats_by_owner[:-1].tolist(), mean)
 
-    def _remember(self, state: State, lesson: Lesson, nats: Sequence[float]) -> Counter[Retired]:
-        """New documents into the memory and among the due; the losses of those that were due."""
+    def _only_held_out(self, state: State, routing: Routing) -> StepReport:
+        """A step without an update: its documents count, and are learned from by nobody."""
+        report = StepReport(
+            step=state.progress.step + 1,
+            work="new",
+            loss=math.nan,
+            rate=state.pace.rate(state.progress.num_updates),
+            gradient_norm=0.0,
+            is_finite=True,
+            num_tokens=Counter(),
+            num_documents=Counter(),
+            retired=Counter(),
+        )
+        self._count(state, routing, report)
+        return report
+
+    @torch.no_grad()
+    def _blame(self, state: State, lesson: Lesson) -> Skipped:
+        """Each document on its own: neighbours in a row spoil each other's losses."""
+
+        def nats_of(texts: list[Text]) -> float:
+            total = 0.0
+            device = state.model.output_matrix.device
+            for group, _ in chunks(texts, [], self.recipe.chunk_tokens):
+                batch = build(self.framing.prefix, group, [], self.recipe.row_tokens, device)
+                with torch.autocast(device.type, torch.bfloat16, enabled=self._is_mixed):
+                    losses = self._strategy.losses(state.model, batch)
+                total += float(losses.predictions_N.double().sum())
+            return total
+
+        by_owner: dict[int, list[Text]] = {}
+        for text in lesson.texts:
+            by_owner.setdefault(text.owner, []).append(text)
+        skipped = blame(
+            lesson.step,
+            [Suspect(one.source, *(one.raw or (None, None))) for one in lesson.shown],
+            [nats_of(by_owner[owner]) for owner in range(len(lesson.shown))],
+            nats_of(by_owner.get(len(lesson.shown), [])),
+        )
+        note(state.progress.non_finite, skipped)
+        return skipped
+
+    def _remember(
+        self, state: State, lesson: Lesson, nats: Sequence[float], skipped: Skipped | None
+    ) -> Counter[Retired]:
+        """New documents into the memory and among the due; the losses of those that were due.
+
+        Not those that made the step not finite.
+        """
         random = random_for(self._seed, lesson.step, "reservoir")
+        spoiled = skipped.retired if skipped else frozenset()
         retired: Counter[Retired] = Counter()
-        for one, nats_of_one in zip(lesson.shown, nats, strict=True):
+        for i, (one, nats_of_one) in enumerate(zip(lesson.shown, nats, strict=True)):
             loss = nats_of_one / one.num_targets
-            if one.number is None:
+            if not math.isfinite(loss):
+                loss = UNKNOWN_LOSS
+            if i in spoiled:
+                retired["non_finite"] += 1
+                if one.number is not None:
+                    state.rehearsal.drop(one.number)
+            elif one.number is None:
                 state.memory.add(one.examples, one.source, random)
                 num_tokens = sum(len(example.tokens) for example in one.examples)
-                retired.update(state.rehearsal.admit(one.text, one.source, num_tokens, loss))
+                retired.update(
+                    state.rehearsal.admit(one.text, one.source, num_tokens, loss, one.raw)
+                )
             elif (why := state.rehearsal.shown(one.number, loss, one.pairs)) is not None:
                 retired[why] += 1
         return retired
 
-    def _count(self, state: State, arrivals: Sequence[Arrival], report: StepReport) -> None:
+    def _count(self, state: State, routing: Routing, report: StepReport) -> None:
         progress = state.progress
         progress.step = report.step
+        arrivals = in_order([*routing.learned, *routing.held_out])
         for arrival in arrivals:
             progress.marks[arrival.partition] = arrival.raw_offset
             progress.next_clean[arrival.partition] = arrival.clean_offset + 1
             progress.newest_ms = max(arrival.arrived_ms, progress.newest_ms or 0)
-        progress.num_documents += len(arrivals)
+        progress.num_documents += len(routing.learned)
+        progress.num_held_out += len(routing.held_out)
         progress.num_tokens += sum(report.num_tokens.values())
-        progress.pending += spans_of(arrivals, report.step)
+        progress.pending += spans_of(routing.learned, report.step, routing.held_out)
+        report.num_held_out = Counter(a.document.source for a in routing.held_out)
+        if arrivals:
+            state.held_out.keep(routing, random_for(self._seed, report.step, "held-out"))

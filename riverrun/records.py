@@ -39,6 +39,20 @@ Reason = Literal[
     "paused",
     "resumed",
     "sent_back",
+    "future",
+    "language",
+    "too_few_words",
+    "too_many_words",
+    "word_length",
+    "symbols",
+    "few_letters",
+    "few_stop_words",
+    "unlike_prose",
+    "filler",
+    "repeated_lines",
+    "repeated_words",
+    "blocked",
+    "personal_data",
 ]
 """Why a raw record is no document. `paused`: its source was, it is kept back and may be sent again.
 `resumed` is the mark that ends a pause, and `sent_back` the note that a dead letter of the same
@@ -72,6 +86,7 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
 
     Offsets between the ends whose record was no document, or was dropped as a repetition, belong
     to no step; `num_documents` counts what was learned.
+    held_out: raw offsets of documents in the span that were kept apart and never trained on.
     """
 
     step: int
@@ -81,6 +96,7 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
     clean_first: int
     clean_last: int
     num_documents: int
+    held_out: list[int] = []
 
 
 VersionEventKind = Literal[

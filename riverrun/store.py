@@ -40,6 +40,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
       name other weights after a crash.
     offsets: per raw partition, the next offset that these weights have not seen.
     learned: what was learned since `parent`, step by step.
+    num_held_out: documents kept apart so far, which no weights were trained on.
     newest_ms: Kafka's time of the newest record learned, ms since 1970; None before the first.
     metrics: loss and health at `step`, by metric name.
     """
@@ -61,6 +62,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, float]
     decision: str = "promote"
     reason: str = ""
+    num_held_out: int = 0
 
 
 def version_id(run: str, step: int, sha256: str) -> str:

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from learner.step import StepReport
 
 
+LABEL_SEPARATOR = "\x1f"
+"""Between the labels of a reading that has several."""
+
+Readings = dict[str, dict[str, float]]
+"""By metric (a name in `riverrun.metrics.LearnerMetrics`) and label; `""` where it has none."""
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """Something that a watch noticed, at the step that it noticed it.
 
