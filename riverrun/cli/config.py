@@ -70,6 +70,7 @@ def config(markdown: bool, as_json: bool) -> None:
 def _sections() -> Iterator[tuple[str, str, list[dict[str, str]]]]:
     """Each section's name, its sentence, and its settings."""
     from riverrun.settings import Settings
+    from riverrun.settings.profile import ProfileSettings
     from riverrun.settings.rules import SECTIONS
 
     own = {n: field for n, field in Settings.model_fields.items() if n not in SECTIONS}
@@ -77,6 +78,12 @@ def _sections() -> Iterator[tuple[str, str, list[dict[str, str]]]]:
     for section, model in SECTIONS.items():
         rows = [_row(f"{section}.{name}", field) for name, field in model.model_fields.items()]
         yield section, (model.__doc__ or "").strip(), rows
+    rows = [
+        _row(f"stream.profiles.NAME.{name}", field)
+        for name, field in ProfileSettings.model_fields.items()
+    ]
+    about = "An own cleaning profile; what is not set is as in the profile that it is `like`."
+    yield "stream.profiles.NAME", about, rows
 
 
 def _row(key: str, field: "FieldInfo") -> dict[str, str]:

@@ -25,6 +25,19 @@ class StreamMetrics:
             buckets=(1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0),
             registry=registry,
         )
+        self.stage_seconds = Histogram(
+            "riverrun_stream_stage_seconds",
+            "Time of one stage of cleaning, of one record in sixteen.",
+            ["stage"],
+            buckets=(1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0),
+            registry=registry,
+        )
+        self.stage_changes = Counter(
+            "riverrun_stream_stage_changes",
+            "Texts that a stage of cleaning changed.",
+            ["stage"],
+            registry=registry,
+        )
         self.position = Gauge(
             "riverrun_stream_position",
             "Raw offset cleaned last, plus one.",

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from riverrun.errors import InvalidValue, UnknownSetting
 from riverrun.settings import Section, Settings
+from riverrun.settings.profile import ProfileSettings
 
 SECTIONS: dict[str, type[Section]] = {
     name: field.annotation
@@ -39,7 +40,13 @@ def takes(field: FieldInfo) -> str:
         kind = next(one for one in get_args(kind) if one is not type(None))
     if get_origin(kind) is Literal:
         *first, last = (f"`{one}`" for one in get_args(kind))
-        return f"{', '.join(first)} or {last}"
+        return f"{', '.join(first)} or {last}" if first else last
+    if get_origin(kind) is dict:
+        return "a table"
+    if get_origin(kind) is tuple:
+        one = get_args(kind)[0]
+        names = f" of {', '.join(f'`{name}`' for name in get_args(one))}" if get_args(one) else ""
+        return f"a list{names}"
     assert isinstance(kind, type), kind
     return " ".join([TYPES[kind], *_limits(field.metadata)]).replace(" ,", ",")
 
@@ -99,6 +106,12 @@ def explain(error: ValidationError, given: Mapping[str, Any]) -> InvalidValue:
     value: Any = given
     for part in path:
         value = value.get(part) if isinstance(value, Mapping) else value
+    if path[:2] == ["stream", "profiles"] and len(path) > 3:
+        known = ProfileSettings.model_fields
+        key = ".".join(path[:4])
+        if path[3] not in known:
+            return _unknown(key, value, [".".join([*path[:3], name]) for name in known])
+        return InvalidValue(key, value, takes(known[path[3]]))
     if path[0] in SECTIONS:
         key, field = ".".join(path[:2]), SECTIONS[path[0]].model_fields[path[1]]
     else:

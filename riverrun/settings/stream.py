@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from riverrun.settings.profile import ProfileSettings
 from riverrun.settings.section import Section
 
 
@@ -30,5 +31,30 @@ class StreamSettings(Section):
         min_length=1,
         max_length=200,
         description="Source of records that name none (neither in JSON, header nor key).",
+    )
+    max_future_s: float = Field(
+        86_400.0,
+        ge=0,
+        le=1e9,
+        description="A record whose own timestamp lies further after Kafka's becomes a dead letter "
+        "(`future`), seconds: it would hold every watermark ahead. A day allows for zones.",
+    )
+    profile: str = Field(
+        "text",
+        min_length=1,
+        description="Cleaning profile of records that no pattern below names: `text`, `prose`, "
+        "`chat`, `code`, `logs`, `web`, `none`, or an own one. `text` rejects nothing that is "
+        "text: it repairs, and masks personal data.",
+    )
+    profile_by_source: dict[str, str] = Field(
+        {},
+        description='Patterns of sources to profiles, as `{"forum-*" = "chat"}`; an exact '
+        "name goes first, then the first pattern that fits.",
+    )
+    profile_by_topic: dict[str, str] = Field(
+        {}, description="The same by raw topic; asked when no source fits."
+    )
+    profiles: dict[str, ProfileSettings] = Field(
+        {}, description="Own profiles, as `[stream.profiles.NAME]`: the table below."
     )
     metrics_port: int = Field(0, ge=0, le=65535, description="Port of /metrics; 0: a free one.")

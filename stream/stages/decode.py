@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stream.rejected import Rejected, bad_field
+from stream.stages.content_type import JSON_TYPES, TEXT_TYPES, read_content_type
 from stream.stages.timestamp import timestamp_of_json
 
 MAX_SOURCE_CHARACTERS = 200
@@ -26,36 +27,50 @@ class Decoded:
     id: str | None = None
     timestamp_ms: int | None = None
     language: str | None = None
+    content_type: str | None = None
 
 
 def decode(value: bytes, content_type: str | None) -> Decoded:
     """The text of a value: JSON when it is a JSON object, else plain.
 
     A value that begins with `{` and is no JSON object is plain text, since code looks like that;
-    unless the producer says `application/json`. `text/plain` takes even an object as plain text.
+    unless the producer says `application/json`. `text/plain`, `text/html` and other text types take
+    even an object as plain text. A charset of the content type is asked only when the bytes are no
+    UTF-8.
     Raises Rejected: not_utf8, bad_json, bad_field.
     """
-    try:
-        text = value.removeprefix(codecs.BOM_UTF8).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise Rejected(
-            "not_utf8", f"byte {value[error.start]:#04x} at {error.start} ({error.reason})"
-        ) from None
-    kind = (content_type or "").partition(";")[0].strip().lower()
-    if kind == "text/plain":
+    declared = read_content_type(content_type)
+    kind = declared.kind
+    text = _text(value, declared.charset)
+    must_be_json = kind is not None and (kind in JSON_TYPES or kind.endswith("+json"))
+    if kind is not None and not must_be_json:
         return Decoded(text)
-    must_be_json = kind == "application/json"
     if not must_be_json and not text[:64].lstrip().startswith("{") and not _begins_object(text):
         return Decoded(text)
     try:
         fields = json.loads(text)
     except (ValueError, RecursionError) as error:
         if must_be_json:
-            raise Rejected("bad_json", f"content-type is application/json, but {error}") from None
+            raise Rejected("bad_json", f"content-type is {kind}, but {error}") from None
         return Decoded(text)
     if not isinstance(fields, dict):
         raise Rejected("bad_json", f"wanted a JSON object, got {type(fields).__name__}")
     return _read(fields)
+
+
+def _text(value: bytes, charset: str | None) -> str:
+    """UTF-8 proves itself, so that it goes before what the producer says."""
+    try:
+        return value.removeprefix(codecs.BOM_UTF8).decode("utf-8")
+    except UnicodeDecodeError as error:
+        if charset is None:
+            at = f"byte {value[error.start]:#04x} at {error.start} ({error.reason})"
+            raise Rejected("not_utf8", at) from None
+    try:
+        return value.decode(charset)
+    except UnicodeDecodeError as error:
+        at = f"neither UTF-8 nor the {charset} of the content type: byte {error.start}"
+        raise Rejected("not_utf8", f"{at} ({error.reason})") from None
 
 
 def _begins_object(text: str) -> bool:
@@ -74,7 +89,18 @@ def _read(fields: dict[str, Any]) -> Decoded:
         id=_identity(fields),
         timestamp_ms=timestamp_of_json(fields.get("timestamp")),
         language=_name(fields, "language", 35),
+        content_type=_text_type(fields),
     )
+
+
+def _text_type(fields: dict[str, Any]) -> str | None:
+    """What the `text` of a JSON record is written in: `content_type`, as `text/html`."""
+    value = fields.get("content_type")
+    if value is None:
+        return None
+    if not isinstance(value, str) or value.strip().lower() not in TEXT_TYPES:
+        raise bad_field("content_type", value, ", ".join(sorted(TEXT_TYPES)))
+    return value.strip().lower()
 
 
 def _name(fields: dict[str, Any], field: str, max_characters: int) -> str | None:

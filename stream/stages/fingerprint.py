@@ -10,12 +10,13 @@ words, not five, since our texts are shorter than web pages; five characters whe
 spaces between them.
 """
 
-import re
 import struct
 from dataclasses import dataclass
 
 import xxhash
 from rensa import RMinHash
+
+from stream.stages.words import is_unspaced
 
 NUM_BANDS = 14
 ROWS = 8
@@ -25,11 +26,6 @@ SEED = 7
 MIN_SHINGLES = 24
 """A text with fewer has no bands: one changed word is a large part of it, and another message."""
 
-UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
-"""A letter of a script that puts no spaces between words: Thai, Lao, Burmese, Khmer, Chinese and
-Japanese."""
-
-UNSPACED_SHARE = 0.3
 NUM_WORDS = 3
 NUM_CHARACTERS = 5
 
@@ -77,7 +73,7 @@ def bands_of(words: list[str]) -> tuple[int, ...]:
 def shingles_of(words: list[str]) -> set[str]:
     """Every run of three words, or of five characters of a text without spaces."""
     joined = " ".join(words)
-    if not joined.isascii() and len(UNSPACED.findall(joined)) > UNSPACED_SHARE * len(joined):
+    if is_unspaced(joined):
         last = len(joined) - NUM_CHARACTERS + 1
         return {joined[start : start + NUM_CHARACTERS] for start in range(last)}
     return set(map(" ".join, zip(words, words[1:], words[2:], strict=False)))

@@ -7,6 +7,9 @@ that ends words in Khmer, Thai, Lao, Myanmar and Tibetan, direction marks. Calle
 import re
 import unicodedata
 
+from riverrun.settings.profile import ProfileSettings
+from stream.draft import Draft
+
 NEWLINE = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 
 TAG_FLAG = "(?P<flag>\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f)"
@@ -78,3 +81,7 @@ def _limit_marks(text: str) -> str:
     if MAYBE_TOO_MANY_MARKS.search(text) is None:
         return text
     return TOO_MANY_MARKS.sub(r"\1", text)
+
+
+def normalize_draft(draft: Draft, _: ProfileSettings) -> Draft:
+    return draft.with_text(normalize(draft.text))

@@ -9,6 +9,9 @@ import re
 
 import ftfy
 
+from riverrun.settings.profile import ProfileSettings
+from stream.draft import Draft
+
 SUSPICIOUS = re.compile(
     # A UTF-8 lead byte and a continuation byte, each read as Latin-1 or Windows-1252.
     "[\u00c2-\u00f4\u0102-\u0111\u0402-\u045f\u0393-\u03ce]"
@@ -23,3 +26,7 @@ def repair(text: str) -> str:
     if text.isascii() or SUSPICIOUS.search(text) is None:
         return text
     return ftfy.fix_encoding(text)
+
+
+def repair_draft(draft: Draft, _: ProfileSettings) -> Draft:
+    return draft.with_text(repair(draft.text))

@@ -1,0 +1,101 @@
+"""Texts that say little in many words: the same lines, the same runs of words.
+
+Rejects, changes nothing. Source: the repetition rules of Gopher (Rae et al. 2021, table A1) and the
+duplicate-character rule of FineWeb. Differs: runs of five words stand for Gopher's five to ten,
+since a longer run that repeats holds a shorter one that does; counts over text without spaces take
+characters as words. Called by the pipeline.
+"""
+
+import itertools
+from collections import Counter
+
+from riverrun.records import Reason
+from riverrun.settings.profile import ProfileSettings
+from stream.draft import Draft
+from stream.rejected import Rejected
+from stream.stages.words import is_unspaced
+
+MIN_WORDS = 20
+"""Below this a share of runs says nothing: three words said twice are half of six."""
+
+UNSPACED_RUN = 10
+"""Characters that are as long as five words."""
+
+TOP_NGRAMS = ((2, 1.0), (3, 0.9), (4, 0.8))
+"""Words in a run, and the part of `max_top_ngram_share` that they may have (0.20, 0.18, 0.16)."""
+
+
+def refuse_repetition(draft: Draft, profile: ProfileSettings) -> Draft:
+    """The same draft. Raises Rejected: repeated_lines, repeated_words."""
+    lines(draft.text, profile)
+    words = draft.text.split()
+    unspaced = is_unspaced(draft.text)
+    if unspaced:
+        words = list("".join(words))
+    if len(words) >= MIN_WORDS:
+        top_ngram(words, profile.max_top_ngram_share)
+        duplicate_ngrams(words, UNSPACED_RUN if unspaced else 5, profile.max_duplicate_ngram_share)
+    return draft
+
+
+def lines(text: str, profile: ProfileSettings) -> None:
+    """Raises Rejected when too much of the text is lines that stood before."""
+    largest = profile.max_duplicate_line_share, profile.max_duplicate_line_characters
+    if largest == (1, 1) or "\n" not in text:
+        return
+    all_lines = [line for line in map(str.strip, text.split("\n")) if line]
+    distinct = set(all_lines)
+    if len(distinct) == len(all_lines):
+        return
+    share = 1 - len(distinct) / len(all_lines)
+    if share > largest[0]:
+        raise too_much("repeated_lines", "lines that stood before", share, largest[0])
+    share = 1 - sum(map(len, distinct)) / sum(map(len, all_lines))
+    if share > largest[1]:
+        raise too_much("repeated_lines", "characters in repeated lines", share, largest[1])
+
+
+def top_ngram(words: list[str], largest: float) -> None:
+    """Raises Rejected when one run of two to four words makes up too much of the text."""
+    if largest >= 1:
+        return
+    num_characters = sum(map(len, words)) + len(words)
+    pairs = Counter(itertools.pairwise(words))
+    most = max(pairs.values())
+    longest = max(map(len, words))
+    # No run of four can occur more often than the most frequent pair.
+    if most * (4 * longest + 3) <= largest * TOP_NGRAMS[-1][1] * num_characters:
+        return
+    for length, part in TOP_NGRAMS:
+        runs = Counter(zip(*(words[start:] for start in range(length)), strict=False))
+        run, count = max(runs.items(), key=lambda item: item[1] * sum(map(len, item[0])))
+        share = count * (sum(map(len, run)) + length - 1) / num_characters
+        if count > 1 and share > part * largest:
+            shown = " ".join(run)[:60]
+            raise too_much("repeated_words", f"{shown!r}, {count} times,", share, part * largest)
+
+
+def duplicate_ngrams(words: list[str], length: int, largest: float) -> None:
+    """Raises Rejected when too many words lie in runs that stood before."""
+    if largest >= 1:
+        return
+    runs = list(zip(*(words[start:] for start in range(length)), strict=False))
+    if len(set(runs)) == len(runs):
+        return
+    seen = set()
+    covered, repeated_to = 0, 0
+    for start, run in enumerate(runs):
+        if run in seen:
+            covered += start + length - max(start, repeated_to)
+            repeated_to = start + length
+        else:
+            seen.add(run)
+    share = covered / len(words)
+    if share > largest:
+        raise too_much(
+            "repeated_words", f"words in runs of {length} that stood before", share, largest
+        )
+
+
+def too_much(reason: Reason, what: str, share: float, largest: float) -> Rejected:
+    return Rejected(reason, f"{what} are {share:.0%} of the text; at most {largest:.0%} may be")
