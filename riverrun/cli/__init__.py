@@ -28,6 +28,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Text in, answers out": {
         "produce": ("riverrun.cli.produce:produce", "Send text to be learned."),
+        "clean": ("riverrun.cli.clean:clean", "Clean text at the desk, and say what was done."),
         "generate": ("riverrun.cli.generate:generate", "Let the served model answer a prompt."),
     },
     "What was learned": {
