@@ -14,9 +14,9 @@ from collections.abc import Callable, Collection
 from riverrun.errors import ModelError, NotServing, Overloaded
 from riverrun.store import Manifest
 from serving.cache import SlottedCache
-from serving.runner import Runner
+from serving.runner import Outcome, Runner
 from serving.scheduler import Batch, Scheduler
-from serving.sequence import Delta, FinishReason, Sequence
+from serving.sequence import Delta, End, FinishReason, Sequence
 from serving.slots import Slots
 from serving.tally import Tally
 
@@ -41,6 +41,8 @@ class Engine:
         max_waiting: int,
         prefill_tokens: int,
         chunk_interval_s: float,
+        max_waiting_tokens: int = 131_072,
+        reuse_prefixes: bool = True,
     ) -> None:
         self.slots = slots
         self.cache = cache
@@ -49,8 +51,14 @@ class Engine:
         self._deliver = deliver
         self._on_swap = on_swap
         self._max_open = cache.max_rows + max_waiting
+        self._max_open_tokens = cache.max_rows * cache.context_tokens + max_waiting_tokens
         self._chunk_interval_s = chunk_interval_s
-        self._scheduler = Scheduler(slots, max_rows=cache.max_rows, prefill_tokens=prefill_tokens)
+        self._scheduler = Scheduler(
+            slots,
+            max_rows=cache.max_rows,
+            prefill_tokens=prefill_tokens,
+            reuse_prefixes=reuse_prefixes,
+        )
         self._runner = Runner(cache)
         self._wake = threading.Condition()
         # Guarded by `_wake`:
@@ -58,6 +66,7 @@ class Engine:
         self._has_cancelled = False
         self._stopping = False
         self._num_open = 0
+        self._open_tokens = 0
 
     # From any thread
 
@@ -65,7 +74,7 @@ class Engine:
         """Queue a sequence; its sink gets deltas up to one with an end or an error.
 
         Raises:
-            Overloaded: all rows are taken and the queue is full.
+            Overloaded: all rows are taken and the queue is full, in requests or in tokens.
             NotServing: the engine has stopped.
         """
         with self._wake:
@@ -77,7 +86,17 @@ class Engine:
                     "(serving.max_rows + serving.max_waiting)",
                     RETRY_AFTER_S,
                 )
+            open_tokens = self._open_tokens + sequence.num_reserved
+            if self._num_open >= self.cache.max_rows and open_tokens > self._max_open_tokens:
+                raise Overloaded(
+                    f"{self._open_tokens} tokens of prompts and answers are open; with the "
+                    f"{sequence.num_reserved} of this request they would be more than "
+                    f"{self._max_open_tokens} (serving.max_rows x serving.context_tokens + "
+                    "serving.max_waiting_tokens)",
+                    RETRY_AFTER_S,
+                )
             self._num_open += 1
+            self._open_tokens = open_tokens
             self._arrived.append(sequence)
             self._wake.notify()
 
@@ -140,11 +159,11 @@ class Engine:
             self.tally.swapped(manifest)
             self._on_swap(manifest)
         if self.slots.live is not None:
-            self._scheduler.admit()
+            copies = self._scheduler.admit()
+            self._runner.copy(copies)
         deliveries: Deliveries = []
         for batch in self._scheduler.schedule():
-            chosen = self._runner.run(batch)
-            self._postprocess(batch, chosen, deliveries)
+            self._postprocess(batch, self._runner.run(batch), deliveries)
         if deliveries:
             self._deliver(deliveries)
         self.tally.metrics.rows.set(self.num_rows)
@@ -159,33 +178,49 @@ class Engine:
         if has_cancelled:
             self._close(self._scheduler.remove_cancelled())
 
-    def _postprocess(self, batch: Batch, chosen: list[int | None], deliveries: Deliveries) -> None:
+    def _postprocess(self, batch: Batch, outcomes: list[Outcome], deliveries: Deliveries) -> None:
         now = time.perf_counter()
         num_generated = num_prompted = 0
-        for sequence, count, token in zip(batch.sequences, batch.counts, chosen, strict=True):
+        for sequence, count, outcome in zip(batch.sequences, batch.counts, outcomes, strict=True):
             if sequence.num_generated == 0:
                 num_prompted += count
+                if sequence.num_cached == sequence.num_reused > 0:
+                    self.tally.reused(sequence.num_reused)
             sequence.num_cached += count
-            if token is None:
+            if not outcome.is_finite:
                 deliveries.append((sequence, Delta(error=_not_finite(sequence))))
                 self._release(sequence, well=False)
-            elif sequence.num_uncached == 0:
+            elif sequence.num_uncached > 0:
+                continue
+            elif sequence.task != "generate":
+                deliveries.append((sequence, _finished(sequence, outcome)))
+                self._release(sequence, well=True)
+            else:
                 num_generated += 1
-                self._time(sequence, now)
-                assert sequence.text is not None
-                reason = self._accept(sequence, token)
-                if reason is not None:
-                    text, num_tokens = sequence.text.take()
-                    deliveries.append((sequence, Delta(text, num_tokens, sequence.end(reason))))
-                    self._release(sequence, well=True)
-                elif now - sequence.sent_at >= self._chunk_interval_s and sequence.text.has_text:
-                    sequence.sent_at = now
-                    text, num_tokens = sequence.text.take()
-                    deliveries.append((sequence, Delta(text, num_tokens)))
+                self._go_on(sequence, outcome, now, deliveries)
         if num_prompted:
             self.tally.prompted(num_prompted)
         if num_generated:
             self.tally.generated(num_generated, now)
+
+    def _go_on(
+        self, sequence: Sequence, outcome: Outcome, now: float, deliveries: Deliveries
+    ) -> None:
+        """One token more: keep it, send what is due, end what ends."""
+        assert outcome.token is not None
+        if sequence.num_generated == 0:
+            self._scheduler.hold_prompt(sequence)
+        self._time(sequence, now)
+        reason = self._accept(sequence, outcome.token)
+        if outcome.logprob is not None and reason is not FinishReason.END:
+            sequence.logprobs.append(outcome.logprob)
+        assert sequence.text is not None
+        if reason is not None:
+            deliveries.append((sequence, _delta(sequence, sequence.end(reason))))
+            self._release(sequence, well=True)
+        elif now - sequence.sent_at >= self._chunk_interval_s and sequence.text.has_text:
+            sequence.sent_at = now
+            deliveries.append((sequence, _delta(sequence, None)))
 
     def _accept(self, sequence: Sequence, token: int) -> FinishReason | None:
         """Add the token to its sequence; why that ends it, if it does."""
@@ -210,12 +245,32 @@ class Engine:
 
     def _release(self, sequence: Sequence, *, well: bool) -> None:
         self._scheduler.release(sequence)
+        if not well:
+            assert sequence.row is not None
+            self._scheduler.forget(sequence.row)
         self.tally.ended(well=well)
-        self._close(1)
+        self._close([sequence])
 
-    def _close(self, num_sequences: int) -> None:
+    def _close(self, sequences: list[Sequence]) -> None:
         with self._wake:
-            self._num_open -= num_sequences
+            self._num_open -= len(sequences)
+            self._open_tokens -= sum(sequence.num_reserved for sequence in sequences)
+
+
+def _delta(sequence: Sequence, end: End | None) -> Delta:
+    """What has gathered since the last one."""
+    assert sequence.text is not None
+    text, num_tokens = sequence.text.take()
+    logprobs = tuple(sequence.logprobs)
+    sequence.logprobs.clear()
+    return Delta(text, num_tokens, end, logprobs=logprobs)
+
+
+def _finished(sequence: Sequence, outcome: Outcome) -> Delta:
+    """The one delta of a sequence that generates nothing."""
+    scores = tuple(sequence.scores) if sequence.task == "score" else None
+    end = sequence.end(FinishReason.END)
+    return Delta(end=end, scores=scores, embedding=outcome.embedding)
 
 
 def _not_finite(sequence: Sequence) -> ModelError:

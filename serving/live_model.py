@@ -16,8 +16,9 @@ from riverrun.model.files import load_config
 from riverrun.settings import ServingSettings
 from riverrun.store import Manifest, VersionStore
 from riverrun.tokenizer import Tokenizer
-from serving.cache import SlottedCache
+from serving.cache import SlottedCache, check_budget
 from serving.engine import Deliveries, Engine
+from serving.precision import choose
 from serving.slots import Slots
 from serving.tally import Tally
 from serving.watcher import Watcher
@@ -42,15 +43,20 @@ class LiveModel:
         """
         Raises:
             ModelError: `directory` has no configuration or tokenizer that we can use.
+            InvalidValue: the cache does not fit its budget, or the precision this machine.
         """
         config = load_config(directory)
         self.tokenizer = Tokenizer(directory)
-        slots = Slots(config, device=device)
-        cache = SlottedCache(
+        context_tokens = min(settings.context_tokens, config.max_positions)
+        check_budget(
             config,
             max_rows=settings.max_rows,
-            context_tokens=min(settings.context_tokens, config.max_positions),
-            device=device,
+            context_tokens=context_tokens,
+            budget_bytes=settings.cache_mb * 1_000_000,
+        )
+        slots = Slots(config, precision=choose(config, settings.precision, device), device=device)
+        cache = SlottedCache(
+            config, max_rows=settings.max_rows, context_tokens=context_tokens, device=device
         )
         log.info("%d cache rows take %.0f MB", settings.max_rows, cache.num_bytes / 1e6)
 
@@ -67,6 +73,8 @@ class LiveModel:
             max_waiting=settings.max_waiting,
             prefill_tokens=settings.prefill_tokens,
             chunk_interval_s=settings.chunk_interval_s,
+            max_waiting_tokens=settings.max_waiting_tokens,
+            reuse_prefixes=settings.reuse_prefixes,
         )
         self._watcher = Watcher(store, self.engine, tally, poll_interval_s=settings.poll_interval_s)
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="serving")

@@ -1,18 +1,32 @@
-"""One pass of one version over a batch: tokens in, the next token of each sequence out.
+"""One pass of one version over a batch: tokens in, what each sequence wants of them out.
 
-Only the last token of each row is projected to the vocabulary. Knows nothing of who waits or of
-text. Called by `serving/engine.py`, on its thread.
+Only what is asked for is projected to the vocabulary: the last token of a sequence that is to go
+on, and the scored tokens of a `score`. Knows nothing of who waits or of text. Called by
+`serving/engine.py`, on its thread.
 
-B rows, T new tokens, D hidden width, V vocabulary.
+N tokens of the pass, D hidden width, V vocabulary, S scored tokens, W sequences that want a token.
 """
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from serving.cache import SlottedCache
-from serving.sampling import sample
-from serving.scheduler import Batch
-from serving.sequence import Sequence
+from serving.sampling import penalize, sample
+from serving.scheduler import Batch, Copy
+from serving.sequence import Sequence, TokenLogprob, TokenScore
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one pass gave one sequence. `token` is None unless its last token was run."""
+
+    is_finite: bool = True
+    token: int | None = None
+    logprob: TokenLogprob | None = None
+    embedding: tuple[float, ...] | None = None
 
 
 class Runner:
@@ -22,51 +36,98 @@ class Runner:
         self.cache = cache
 
     @torch.inference_mode()
-    def run(self, batch: Batch) -> list[int | None]:
-        """For each sequence its next token; None where logits are not finite.
+    def copy(self, copies: list[Copy]) -> None:
+        for copy in copies:
+            self.cache.copy(copy.source, copy.target, copy.num_tokens)
 
-        A token of a sequence whose prompt is not through yet means nothing.
-        """
+    @torch.inference_mode()
+    def run(self, batch: Batch) -> list[Outcome]:
+        """One outcome a sequence; scores are added to their sequence."""
         model = batch.slot.model
-        tokens_BT = self._tokens(batch)
+        tokens: list[int] = []
+        for sequence, count in zip(batch.sequences, batch.counts, strict=True):
+            tokens += sequence.tokens[sequence.num_cached : sequence.num_cached + count]
         window = self.cache.window(
             [sequence.row for sequence in batch.sequences if sequence.row is not None],
             [sequence.num_cached for sequence in batch.sequences],
             batch.counts,
         )
-        hidden_BTD = model.hidden(tokens_BT, positions_BT=window.positions_BT, cache=window)
-        logits_BV = model.logits(_last(hidden_BTD, batch.counts))
-        return self._choose(logits_BV, batch.sequences)
-
-    def _tokens(self, batch: Batch) -> Tensor:
-        num_new = max(batch.counts)
-        rows = []
-        for sequence, count in zip(batch.sequences, batch.counts, strict=True):
-            start = sequence.num_cached
-            tokens = sequence.tokens[start : start + count]
-            rows.append(tokens + [0] * (num_new - count))
-        return torch.tensor(rows, device=self.cache.device)
-
-    def _choose(self, logits_BV: Tensor, sequences: list[Sequence]) -> list[int | None]:
-        """Greedy for all in one go; then those that sample, one by one."""
-        largest_B, likeliest_B = logits_BV.max(dim=-1)
-        # NaN is the largest of all, so the one number tells whether the row is finite.
-        finite = largest_B.isfinite().tolist()
-        chosen: list[int | None] = likeliest_B.tolist()
-        for i, sequence in enumerate(sequences):
-            if not finite[i]:
+        hidden_ND = model.hidden(torch.tensor(tokens, device=self.cache.device), window)
+        outcomes = [Outcome() for _ in batch.sequences]
+        wants: list[tuple[Sequence, Outcome]] = []
+        lasts: list[int] = []
+        first = 0
+        for sequence, count, outcome in zip(batch.sequences, batch.counts, outcomes, strict=True):
+            is_through = sequence.num_uncached == count
+            if sequence.task == "embed":
+                _pool(sequence, hidden_ND[first : first + count], outcome, is_through=is_through)
+            elif sequence.task == "score":
+                skipped = max(0, sequence.first_target - 1 - sequence.num_cached)
+                if skipped < count:
+                    scored_SD = hidden_ND[first + skipped : first + count]
+                    _score(sequence, model.logits(scored_SD), skipped, outcome)
+            elif is_through:
+                wants.append((sequence, outcome))
+                lasts.append(first + count - 1)
+            first += count
+        if wants:
+            if len(lasts) < len(tokens):
+                hidden_ND = hidden_ND[torch.tensor(lasts, device=self.cache.device)]
+            _choose(model.logits(hidden_ND), wants)
+        for sequence, outcome in zip(batch.sequences, outcomes, strict=True):
+            if not outcome.is_finite:
                 assert sequence.row is not None
                 self.cache.clear(sequence.row)
-                chosen[i] = None
-            elif not sequence.sampling.is_greedy:
-                chosen[i] = sample(logits_BV[i], sequence.sampling, sequence.random.random())
-        return chosen
+        return outcomes
 
 
-def _last(hidden_BTD: Tensor, counts: list[int]) -> Tensor:
-    """Each row's last token that is not padding, (B, D)."""
-    num_new = hidden_BTD.shape[1]
-    if all(count == num_new for count in counts):
-        return hidden_BTD[:, -1]
-    rows_B = torch.arange(len(counts), device=hidden_BTD.device)
-    return hidden_BTD[rows_B, torch.tensor(counts, device=hidden_BTD.device) - 1]
+def _choose(logits_WV: Tensor, wants: list[tuple[Sequence, Outcome]]) -> None:
+    """Greedy for all in one go; then those that want more, one by one."""
+    largest_W, likeliest_W = logits_WV.max(dim=-1)
+    # NaN is the largest of all, so the one number tells whether the row is finite.
+    finite, likeliest = largest_W.isfinite().tolist(), likeliest_W.tolist()
+    for i, (sequence, outcome) in enumerate(wants):
+        if not finite[i]:
+            outcome.is_finite = False
+            continue
+        sampling = sequence.sampling
+        logits_V = logits_WV[i]
+        token: int = likeliest[i]
+        if sampling.repetition_penalty is not None:
+            logits_V = penalize(logits_V, sequence.tokens, sampling.repetition_penalty)
+            token = int(logits_V.argmax())
+        if not sampling.is_greedy:
+            token = sample(logits_V, sampling, sequence.random.random())
+        outcome.token = token
+        if sequence.num_logprobs is not None:
+            outcome.logprob = _logprob(logits_WV[i], token, sequence.num_logprobs)
+
+
+def _logprob(logits_V: Tensor, token: int, num_top: int) -> TokenLogprob:
+    logprobs_V = logits_V.log_softmax(-1)
+    top: tuple[tuple[int, float], ...] = ()
+    if num_top:
+        values, tokens = logprobs_V.topk(min(num_top, len(logprobs_V)))
+        top = tuple(zip(tokens.tolist(), values.tolist(), strict=True))
+    return TokenLogprob(token, float(logprobs_V[token]), top)
+
+
+def _score(sequence: Sequence, logits_SV: Tensor, skipped: int, outcome: Outcome) -> None:
+    """Add the scores of the tokens that follow those of this piece, but its `skipped` first."""
+    first = sequence.num_cached + skipped + 1
+    targets = sequence.tokens[first : first + len(logits_SV)]
+    targets_S1 = torch.tensor(targets, device=logits_SV.device)[:, None]
+    logprobs_S = logits_SV.gather(-1, targets_S1)[:, 0] - logits_SV.logsumexp(-1)
+    outcome.is_finite = bool(logprobs_S.isfinite().all())
+    likeliest = logits_SV.argmax(-1).tolist()
+    for target, logprob, best in zip(targets, logprobs_S.tolist(), likeliest, strict=True):
+        sequence.scores.append(TokenScore(target, logprob, target == best))
+
+
+def _pool(sequence: Sequence, hidden_TD: Tensor, outcome: Outcome, *, is_through: bool) -> None:
+    """Add to the sum of hidden states; with the last token, give their direction."""
+    sum_D = hidden_TD.sum(0)
+    sequence.pooled = sum_D if sequence.pooled is None else sequence.pooled.add_(sum_D)
+    if is_through:
+        outcome.is_finite = bool(sequence.pooled.isfinite().all())
+        outcome.embedding = tuple(F.normalize(sequence.pooled, dim=0).tolist())

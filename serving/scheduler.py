@@ -2,15 +2,16 @@
 
 A sequence with one uncached token decodes; one with more is still being prefilled. A step is at
 most one prefill batch, of at most `prefill_tokens`, and one decode batch a version: so a long
-prompt delays nobody's next token by more than one such batch.
+prompt delays nobody's next token by more than one such batch. A prompt that begins like what a row
+already holds starts behind that beginning.
 
 Knows nothing of tensors. Called by `serving/engine.py`, on its thread.
 """
 
-import heapq
 from collections import deque
 from dataclasses import dataclass
 
+from serving.prefixes import Prefixes
 from serving.sequence import Sequence
 from serving.slots import Slot, Slots
 
@@ -24,27 +25,64 @@ class Batch:
     counts: list[int]
 
 
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """`num_tokens` of a row's cells, to be copied before the next pass."""
+
+    source: int
+    target: int
+    num_tokens: int
+
+
 class Scheduler:
     """Rows of the cache to sequences, first come, first served."""
 
-    def __init__(self, slots: Slots, *, max_rows: int, prefill_tokens: int) -> None:
+    def __init__(
+        self, slots: Slots, *, max_rows: int, prefill_tokens: int, reuse_prefixes: bool = True
+    ) -> None:
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
         self._slots = slots
-        self._free_rows = list(range(max_rows))
+        # The row that was freed first is given first: what others hold stays longest.
+        self._free_rows = deque(range(max_rows))
+        self._prefixes = Prefixes() if reuse_prefixes else None
         self._prefill_tokens = prefill_tokens
 
     def add(self, sequence: Sequence) -> None:
         self.waiting.append(sequence)
 
-    def admit(self) -> None:
-        """Give free rows to those who waited longest, and pin them to what is live now."""
+    def admit(self) -> list[Copy]:
+        """Give free rows to those who waited longest, and pin them to what is live now.
+
+        What is copied must be copied in this order, before any pass.
+        """
+        copies = []
         while self.waiting and self._free_rows:
             sequence = self.waiting.popleft()
-            # The lowest row first: batches without gaps are read from the cache as a view.
-            sequence.row = heapq.heappop(self._free_rows)
             sequence.slot = self._slots.pin()
+            copy = self._place(sequence)
+            if copy is not None:
+                copies.append(copy)
             self.running.append(sequence)
+        return copies
+
+    def _place(self, sequence: Sequence) -> Copy | None:
+        """Give the sequence its row, and the beginning that some row holds of its prompt."""
+        found: tuple[int, int] | None = None
+        if self._prefixes is not None:
+            found = self._prefixes.longest(sequence.version, sequence.tokens, sequence.num_reusable)
+        if found is not None:
+            sequence.num_cached = sequence.num_reused = found[1]
+        if found is not None and found[0] in self._free_rows:
+            sequence.row = found[0]
+            self._free_rows.remove(found[0])
+        else:
+            sequence.row = self._free_rows.popleft()
+        if self._prefixes is not None:
+            self._prefixes.drop(sequence.row)
+        if found is None or found[0] == sequence.row:
+            return None
+        return Copy(found[0], sequence.row, found[1])
 
     def schedule(self) -> list[Batch]:
         """The batches of one step, in the order to run them."""
@@ -61,22 +99,19 @@ class Scheduler:
         return batches
 
     def _prefill_batch(self) -> Batch | None:
-        """The oldest prompt's next piece, with others of its version as far as they fit.
-
-        Rows are padded to the longest, so it is the padded size that must fit.
-        """
+        """The oldest prompt's next piece, with others of its version as far as they fit."""
         slot: Slot | None = None
         chosen: list[tuple[Sequence, int]] = []
-        longest = 0
+        left = self._prefill_tokens
         for sequence in self.running:
             if sequence.num_uncached == 1 or (slot is not None and sequence.slot is not slot):
                 continue
-            count = min(sequence.num_uncached, self._prefill_tokens)
-            if chosen and max(longest, count) * (len(chosen) + 1) > self._prefill_tokens:
-                break
+            count = min(sequence.num_uncached, left)
             slot = sequence.slot
             chosen.append((sequence, count))
-            longest = max(longest, count)
+            left -= count
+            if left == 0:
+                break
         if slot is None:
             return None
         chosen.sort(key=lambda pair: _row(pair[0]))
@@ -87,17 +122,33 @@ class Scheduler:
         self.running.remove(sequence)
         assert sequence.row is not None
         assert sequence.slot is not None
-        heapq.heappush(self._free_rows, sequence.row)
+        if self._prefixes is not None:
+            self._prefixes.hold(
+                sequence.row, sequence.version, sequence.tokens[: sequence.num_cached]
+            )
+        self._free_rows.append(sequence.row)
         self._slots.unpin(sequence.slot)
 
-    def remove_cancelled(self) -> int:
-        """Free what cancelled sequences hold; how many there were."""
+    def hold_prompt(self, sequence: Sequence) -> None:
+        """The prompt is through: others may begin with it while its answer still runs."""
+        if self._prefixes is not None:
+            self._prefixes.hold(
+                _row(sequence), sequence.version, sequence.tokens[: sequence.num_cached]
+            )
+
+    def forget(self, row: int) -> None:
+        """What the row holds was cleared."""
+        if self._prefixes is not None:
+            self._prefixes.drop(row)
+
+    def remove_cancelled(self) -> list[Sequence]:
+        """Free what cancelled sequences hold, and give them."""
         cancelled = [sequence for sequence in self.running if sequence.cancelled]
         for sequence in cancelled:
             self.release(sequence)
-        waiting = len(self.waiting)
+        cancelled += [sequence for sequence in self.waiting if sequence.cancelled]
         self.waiting = deque(sequence for sequence in self.waiting if not sequence.cancelled)
-        return len(cancelled) + waiting - len(self.waiting)
+        return cancelled
 
 
 def _row(sequence: Sequence) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 from riverrun.errors import RiverrunError
 from riverrun.store import Manifest
@@ -108,9 +108,16 @@ class Sequence:
     num_logprobs: int | None = None
     """Of a `generate`: None for no logprobs; 0 for the chosen token's alone; n for the n likeliest
     too."""
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+    """Of tokens whose delta is not due yet."""
+    scores: list[TokenScore] = field(default_factory=list)
+    pooled: Any = None
+    """The runner's: the sum of an `embed`'s hidden states so far."""
     random: Random = field(init=False)
     num_prompt_tokens: int = field(init=False)
     num_cached: int = 0
+    num_reused: int = 0
+    """Of them, the first ones whose keys another sequence had made."""
     row: int | None = None
     slot: Slot | None = None
     cancelled: bool = False
@@ -132,7 +139,30 @@ class Sequence:
     @property
     def num_uncached(self) -> int:
         """Tokens that the model has still to see before it can give the next one."""
-        return len(self.tokens) - self.num_cached
+        return self.num_needed - self.num_cached
+
+    @property
+    def num_needed(self) -> int:
+        """Tokens that must be run: of a `score` all but the last, after which nothing is asked."""
+        return len(self.tokens) - (self.task == "score")
+
+    @property
+    def num_reusable(self) -> int:
+        """First tokens of which only the keys are needed, and not what the model makes of them."""
+        if self.task == "generate":
+            return len(self.tokens) - 1
+        return self.first_target - 1 if self.task == "score" else 0
+
+    @property
+    def num_reserved(self) -> int:
+        """Tokens that it may come to: what admission counts."""
+        return self.num_prompt_tokens + self.max_tokens
+
+    @property
+    def version(self) -> str:
+        assert self.slot is not None
+        assert self.slot.manifest is not None, "a pinned slot has a version"
+        return self.slot.manifest.version
 
     def end(self, reason: FinishReason) -> End:
         assert self.slot is not None

@@ -13,27 +13,29 @@ import threading
 import torch
 
 from riverrun.model.config import ModelConfig
-from riverrun.model.decoder import Decoder
 from riverrun.store import Manifest
+from serving.lean_model import LeanModel
+from serving.products import Precision
 
 
 class Slot:
     """One set of weights. Its memory is taken when it is first written, and then kept."""
 
-    def __init__(self, number: int, config: ModelConfig, device: torch.device | str) -> None:
+    def __init__(
+        self, number: int, config: ModelConfig, precision: Precision, device: torch.device | str
+    ) -> None:
         self.number = number
         self.manifest: Manifest | None = None
         self.num_pins = 0
         self._config = config
+        self._precision = precision
         self._device = device
-        self._model: Decoder | None = None
+        self._model: LeanModel | None = None
 
     @property
-    def model(self) -> Decoder:
+    def model(self) -> LeanModel:
         if self._model is None:
-            with torch.device("meta"):
-                model = Decoder(self._config)
-            self._model = model.to_empty(device=self._device).requires_grad_(False).eval()
+            self._model = LeanModel(self._config, precision=self._precision, device=self._device)
         return self._model
 
 
@@ -41,10 +43,15 @@ class Slots:
     """`num_slots` sets of weights of one model, and which of them is what."""
 
     def __init__(
-        self, config: ModelConfig, *, num_slots: int = 3, device: torch.device | str = "cpu"
+        self,
+        config: ModelConfig,
+        *,
+        num_slots: int = 3,
+        precision: Precision = "float32",
+        device: torch.device | str = "cpu",
     ) -> None:
         self.config = config
-        self._slots = [Slot(number, config, device) for number in range(num_slots)]
+        self._slots = [Slot(number, config, precision, device) for number in range(num_slots)]
         self._changed = threading.Condition()
         self._live: Slot | None = None
         self._offered: Slot | None = None

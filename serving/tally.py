@@ -66,6 +66,10 @@ class Tally:
     def prompted(self, num_tokens: int) -> None:
         self.metrics.tokens.labels("prompt").inc(num_tokens)
 
+    def reused(self, num_tokens: int) -> None:
+        """A prompt began with so many tokens that a row held already."""
+        self.metrics.prefix_tokens.inc(num_tokens)
+
     def tokens_per_s(self, now: float) -> float:
         """Generated tokens a second over the last ten."""
         # A copy: the engine's thread appends meanwhile.

@@ -40,6 +40,11 @@ class ServingMetrics:
             ["kind"],
             registry=registry,
         )
+        self.prefix_tokens = Counter(
+            "riverrun_serving_prefix_tokens",
+            "Prompt tokens that were not run, since a row held their keys, of the same version.",
+            registry=registry,
+        )
         self.rows = Gauge("riverrun_serving_rows", "Requests decoding now.", registry=registry)
         self.waiting = Gauge(
             "riverrun_serving_waiting", "Requests waiting for a row.", registry=registry

@@ -1,5 +1,7 @@
 """Settings of serving."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from riverrun.settings.section import Section
@@ -27,6 +29,30 @@ class ServingSettings(Section):
         le=1_048_576,
         description="Prompt and answer together at most; also bounded "
         "by the model. Cache memory is `max_rows` times this.",
+    )
+    max_waiting_tokens: int = Field(
+        131_072,
+        ge=0,
+        le=1_000_000_000,
+        description="Tokens, of prompts and of the answers that they may get, that may be open "
+        "beyond what all rows hold; more are refused with RESOURCE_EXHAUSTED.",
+    )
+    cache_mb: int = Field(
+        2048,
+        ge=1,
+        le=1_000_000,
+        description="Memory that the key/value cache may take, MB; a start with more rows or "
+        "context than fit is refused.",
+    )
+    reuse_prefixes: bool = Field(
+        True,
+        description="Whether a prompt may begin with keys that a row already holds, of the same "
+        "version.",
+    )
+    precision: Literal["auto", "float32", "bfloat16", "int8"] = Field(
+        "auto",
+        description="Form of the weights in serving. auto: the quickest on this machine, measured "
+        "at the start; float32 for models below 20 million parameters.",
     )
     prefill_tokens: int = Field(
         128, ge=1, le=65536, description="Prompt tokens run between two decode steps at most."

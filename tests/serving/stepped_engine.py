@@ -4,7 +4,7 @@ Weights go straight into the slots, through the same `stage`, `load_into` and `o
 watcher's.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from prometheus_client import CollectorRegistry
 
@@ -37,7 +37,7 @@ class SteppedEngine:
         self.deltas: dict[Sequence, list[Delta]] = {}
         self.swapped: list[Manifest] = []
         self.tally = Tally(ServingMetrics(CollectorRegistry()))
-        self.slots = Slots(CONFIG)
+        self.slots = Slots(CONFIG, precision=options.pop("precision", "float32"))
         self.engine = Engine(
             self.slots,
             SlottedCache(
@@ -70,12 +70,26 @@ class SteppedEngine:
         max_tokens: int = 12,
         sampling: Sampling | None = None,
         stops: tuple[str, ...] = (),
+        num_logprobs: int | None = None,
     ) -> Sequence:
         sequence = Sequence(
             tokens=self.published.tokenizer.encode(prompt),
+            num_logprobs=num_logprobs,
             max_tokens=max_tokens,
             sampling=sampling or Sampling(),
             text=AnswerText(self.published.tokenizer, stops),
+            sink=(deltas := list[Delta]()).append,
+        )
+        self.deltas[sequence] = deltas
+        self.engine.submit(sequence)
+        return sequence
+
+    def ask(self, task: Literal["score", "embed"], prompt: str, first_target: int = 1) -> Sequence:
+        """Submit a sequence that generates nothing."""
+        sequence = Sequence(
+            tokens=self.published.tokenizer.encode(prompt),
+            task=task,
+            first_target=first_target,
             sink=(deltas := list[Delta]()).append,
         )
         self.deltas[sequence] = deltas

@@ -3,8 +3,11 @@
 import pytest
 import torch
 
+from riverrun.errors import InvalidValue
 from riverrun.model.decoder import Decoder
-from serving.cache import SlottedCache
+from serving.cache import SlottedCache, check_budget, row_bytes
+from serving.lean_model import LeanModel
+from tests.serving.lean import lean_of
 from tests.serving.published import CONFIG
 
 
@@ -16,18 +19,18 @@ def decoder() -> Decoder:
 
 
 def run(
-    decoder: Decoder,
+    model: LeanModel,
     cache: SlottedCache,
     rows: list[int],
     starts: list[int],
     pieces: list[torch.Tensor],
 ) -> list[torch.Tensor]:
-    """The logits of each piece, (T, V), from one padded pass."""
+    """The logits of each piece, (T, V), from one pass."""
     counts = [len(piece) for piece in pieces]
-    tokens_BT = torch.nn.utils.rnn.pad_sequence(pieces, batch_first=True)
-    window = cache.window(rows, starts, counts)
-    logits_BTV = decoder(tokens_BT, positions_BT=window.positions_BT, cache=window)
-    return [logits_BTV[i, :count] for i, count in enumerate(counts)]
+    with torch.inference_mode():
+        window = cache.window(rows, starts, counts)
+        logits_NV = model.logits(model.hidden(torch.cat(pieces), window))
+    return list(logits_NV.split(counts))
 
 
 @pytest.mark.parametrize("rows", [[0, 1, 2], [1, 2, 3], [0, 2, 3], [3, 0, 1]])
@@ -36,30 +39,39 @@ def test_ragged_pieces_equal_the_full_forward(
     decoder: Decoder, rows: list[int], cuts: tuple[int, int, int]
 ) -> None:
     torch.manual_seed(1)
+    model = lean_of(decoder)
     texts = [torch.randint(0, 256, (length,)) for length in (12, 20, 15)]
     cache = SlottedCache(CONFIG, max_rows=4, context_tokens=20)
-    first = run(decoder, cache, rows, [0, 0, 0], [t[:c] for t, c in zip(texts, cuts, strict=True)])
-    rest = run(decoder, cache, rows, list(cuts), [t[c:] for t, c in zip(texts, cuts, strict=True)])
+    first = run(model, cache, rows, [0, 0, 0], [t[:c] for t, c in zip(texts, cuts, strict=True)])
+    rest = run(model, cache, rows, list(cuts), [t[c:] for t, c in zip(texts, cuts, strict=True)])
     for text, begin, end in zip(texts, first, rest, strict=True):
-        torch.testing.assert_close(torch.cat([begin, end]), decoder(text[None])[0])
+        full = decoder(text[None])[0]
+        torch.testing.assert_close(torch.cat([begin, end]), full, atol=1e-4, rtol=1e-4)
 
 
-def test_padding_reaches_no_other_row(decoder: Decoder) -> None:
-    torch.manual_seed(2)
-    cache = SlottedCache(CONFIG, max_rows=2, context_tokens=8)
-    long, short = torch.randint(0, 256, (8,)), torch.randint(0, 256, (7,))
-    run(decoder, cache, [0, 1], [0, 0], [long[:7], short[:1]])
-    before = [rows_RCHD[1].clone() for rows_RCHD in cache.key_rows_L]
-    # Row 0 ends at the last cell of its row; row 1 would be padded over its own end.
-    (logits_TV, _) = run(decoder, cache, [0, 1], [7, 1], [long[7:], short[1:]])
-    torch.testing.assert_close(logits_TV, decoder(long[None])[0, 7:])
-    for rows_RCHD, was_CHD in zip(cache.key_rows_L, before, strict=True):
-        assert torch.equal(rows_RCHD[1, 0], was_CHD[0])
+def test_a_copied_beginning_is_the_beginning(decoder: Decoder) -> None:
+    model = lean_of(decoder)
+    cache = SlottedCache(CONFIG, max_rows=3, context_tokens=32)
+    text = torch.arange(20)
+    run(model, cache, [2], [0], [text])
+    cache.copy(2, 0, 12)
+    (rest,) = run(model, cache, [0], [12], [text[12:]])
+    full = decoder(text[None])[0]
+    torch.testing.assert_close(rest, full[12:], atol=1e-4, rtol=1e-4)
 
 
 def test_a_cleared_row_is_all_zeros_and_others_stay(decoder: Decoder) -> None:
     cache = SlottedCache(CONFIG, max_rows=2, context_tokens=8)
-    run(decoder, cache, [0, 1], [0, 0], [torch.arange(8), torch.arange(8)])
+    run(lean_of(decoder), cache, [0, 1], [0, 0], [torch.arange(8), torch.arange(8)])
     cache.clear(0)
-    assert all(not rows_RCHD[0].any() for rows_RCHD in cache.value_rows_L)
-    assert all(rows_RCHD[1].any() for rows_RCHD in cache.value_rows_L)
+    heads = CONFIG.num_key_value_heads
+    for rows in (*cache.keys_L, *cache.values_L):
+        assert not rows[:heads].any()
+        assert rows[heads:, :8].any()
+
+
+def test_a_cache_over_its_budget_is_refused_with_what_would_fit() -> None:
+    one = row_bytes(CONFIG, 256)
+    check_budget(CONFIG, max_rows=100, context_tokens=256, budget_bytes=100 * one)
+    with pytest.raises(InvalidValue, match=r"serving\.cache_mb.*at most 99 rows"):
+        check_budget(CONFIG, max_rows=100, context_tokens=256, budget_bytes=100 * one - 1)

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from riverrun.errors import ModelError, Overloaded
+from serving.cache import row_bytes
 from serving.sampling import Sampling
 from serving.sequence import FinishReason
-from tests.serving.published import Published
+from tests.serving.published import CONFIG, Published
 from tests.serving.stepped_engine import SteppedEngine
 
 PROMPTS = ("a", "the river runs", "x" * 40, "ünïcödé 漢字", "to be or not to be, that is it")
@@ -222,5 +223,6 @@ def test_logits_that_are_not_finite_fail_their_answer_and_nobody_else(
 
 def test_the_cache_takes_the_memory_that_it_states(engine: SteppedEngine) -> None:
     cache = engine.engine.cache
-    cells = 4 * 128 + 1
+    cells = 4 * 128
     assert cache.num_bytes == cells * 2 * 2 * 2 * 8 * torch.float32.itemsize
+    assert cache.num_bytes == 4 * row_bytes(CONFIG, 128)
