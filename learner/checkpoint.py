@@ -220,8 +220,8 @@ class Checkpoints:
 
     # Reading
 
-    def restore_newest(self, state: State, identity: Identity) -> bool:
-        """Make `state` that of the newest checkpoint that is whole; False when there is none.
+    def restore_newest(self, state: State, identity: Identity) -> Head | None:
+        """Make `state` that of the newest checkpoint that is whole; None when there is none.
 
         Damaged ones are named in the log and set aside. Raises CheckpointError for one that is
         whole and does not fit: of another run, or of other parts than `state` has.
@@ -237,8 +237,8 @@ class Checkpoints:
                     path.rename(aside)
             else:
                 fit(state, head, snapshots, identity, path)
-                return True
-        return False
+                return head
+        return None
 
     def _path(self, step: int) -> Path:
         return path_of(self.directory, step)

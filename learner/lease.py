@@ -1,12 +1,352 @@
-"""Guards."""
+"""One learner at a time: a lease with a term, renewed while its holder lives.
 
-from collections.abc import Callable
+    LEASE        who holds it: term, holder, renewals
+    LEASE.lock   flock around a look at LEASE and the act that rests on it
+    LEASE.alive  flock for as long as the holder lives, however it dies
+
+A second learner takes over at once when the holder is dead or has left, else when it saw no renewal
+for the lease's length by its own clock (clocks of machines are never compared). It writes a higher
+term. Whoever wakes from a pause finds that term before its next act, and stops with LeaseLost.
+
+The look and the act are one critical section (`guard`): on a local file system, and on NFS with
+locks, nobody can take over between the two; a holder that is paused just there keeps the others
+waiting, and they say so. An object store has no locks: there a window of one request stays
+between the look and the write of PROMOTED; a store on a file system closes it.
+
+Knows nothing of torch, so that it is there before torch is. Taken by `main.py`.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import secrets
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import IO, Protocol
+
+import msgspec
+
+from riverrun.errors import DataDirInUse, LeaseLost
+from riverrun.store import VersionStore
+from riverrun.workspace import lock_within, replace_file
+
+FILE = "LEASE"
+LOOKS_A_LEASE = 20
+RENEWALS_A_LEASE = 3
 
 Guard = Callable[[], AbstractContextManager[None]]
 """Entered around each act that others can see; raises LeaseLost when it must not happen."""
+
+log = logging.getLogger(__name__)
 
 
 def unguarded() -> AbstractContextManager[None]:
     """For what nobody else can write to: tests, offline tools."""
     return nullcontext()
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """What LEASE says. holder: a random name of one process' life; None after it has left.
+
+    renewals: counts up, so that others see it live.
+    """
+
+    term: int
+    holder: str | None
+    where: str
+    renewals: int
+    length_s: float
+
+
+class Place(Protocol):
+    """Where a lease lies."""
+
+    name: str
+
+    def read(self) -> bytes | None: ...
+    def write(self, data: bytes) -> None: ...
+    def lock(self, patience_s: float | None) -> AbstractContextManager[None]:
+        """Keep all others out; raises DataDirInUse when that takes longer than `patience_s`."""
+        ...
+
+    def is_dead(self) -> bool:
+        """Whether the last holder is known to live no more."""
+        ...
+
+    def live(self) -> None:
+        """Be known to live from now on."""
+        ...
+
+
+class Directory:
+    """On a file system with locks."""
+
+    def __init__(self, path: Path) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+        self.name = str(path)
+        self._path = path
+        self._lock: IO[str] | None = None
+        self._alive: IO[str] | None = None
+
+    def read(self) -> bytes | None:
+        try:
+            return (self._path / FILE).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def write(self, data: bytes) -> None:
+        replace_file(self._path / FILE, data)
+
+    @contextlib.contextmanager
+    def lock(self, patience_s: float | None) -> Iterator[None]:
+        if self._lock is None:
+            self._lock = (self._path / f"{FILE}.lock").open("a+")
+        if patience_s is None:
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+        elif not lock_within(self._lock, patience_s):
+            raise DataDirInUse(
+                f"{self._path / FILE}.lock is held by a process that does not move: it was paused "
+                f"in the middle of a write. Continue or kill it ({self.read()!r})."
+            )
+        try:
+            yield
+        finally:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    def is_dead(self) -> bool:
+        try:
+            with (self._path / f"{FILE}.alive").open("a+") as file:
+                return lock_within(file, 0)
+        except FileNotFoundError:
+            return True
+
+    def live(self) -> None:
+        # A file of its own: the one before may still be locked, by a holder that is only paused.
+        handle, beside = tempfile.mkstemp(dir=self._path, prefix=f".{FILE}.")
+        self._alive = os.fdopen(handle, "a+")
+        fcntl.flock(self._alive, fcntl.LOCK_EX)
+        Path(beside).rename(self._path / f"{FILE}.alive")
+
+    def close(self) -> None:
+        for file in (self._lock, self._alive):
+            if file is not None:
+                file.close()
+
+
+class ObjectStore:
+    """Behind fsspec: reads and writes, and no locks."""
+
+    def __init__(self, store: VersionStore) -> None:
+        self.name = store.url
+        self._fs = store.fs
+        self._path = f"{store.root.rstrip('/')}/{FILE}"
+
+    def read(self) -> bytes | None:
+        try:
+            data: bytes = self._fs.cat_file(self._path)
+        except FileNotFoundError:
+            return None
+        return data
+
+    def write(self, data: bytes) -> None:
+        self._fs.pipe_file(self._path, data)
+
+    def lock(self, patience_s: float | None) -> AbstractContextManager[None]:
+        del patience_s
+        return nullcontext()
+
+    def is_dead(self) -> bool:
+        return False
+
+    def live(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def place_of(store: VersionStore) -> Directory | ObjectStore:
+    return Directory(Path(store.root)) if store.is_local else ObjectStore(store)
+
+
+class Lease:
+    """The lease at one place, for one holder. Its methods may be called from any thread."""
+
+    def __init__(self, place: Directory | ObjectStore, length_s: float, holder: str) -> None:
+        self._place = place
+        self._length_s = length_s
+        self._mutex = threading.Lock()
+        where = f"{socket.gethostname()}, process {os.getpid()}"
+        self._mine = Held(term=0, holder=holder, where=where, renewals=0, length_s=length_s)
+
+    @property
+    def term(self) -> int:
+        return self._mine.term
+
+    def acquire(
+        self, stop: threading.Event, known_dead: str | None = None
+    ) -> tuple[bool, str | None]:
+        """Wait until the lease is free, and take it. False when `stop` was set meanwhile.
+
+        known_dead: a holder that another place has shown to be dead. Gives the holder before as
+        the second value if it is one now. Raises DataDirInUse when a holder renews it.
+        """
+        seen = self._read()
+        patience_s = max(self._length_s, seen.length_s if seen else 0.0)
+        deadline = time.monotonic() + patience_s
+        while True:
+            dead = seen is None or seen.holder in (None, known_dead) or self._place.is_dead()
+            if dead or time.monotonic() >= deadline:
+                break
+            if stop.wait(patience_s / LOOKS_A_LEASE):
+                return False, None
+            now = self._read()
+            if now != seen and (now is None or now.holder is not None):
+                raise self._refused(now)
+            seen = now
+        with self._mutex, self._place.lock(patience_s):
+            if self._read() != seen:
+                raise self._refused(self._read())
+            term = 1 + (seen.term if seen else 0)
+            self._mine = msgspec.structs.replace(self._mine, term=term)
+            self._place.live()
+            self._place.write(msgspec.json.encode(self._mine))
+        if seen is not None and not dead:
+            log.warning(
+                "%s: %s has not renewed its lease for %g s; taken over with term %d",
+                self._place.name, seen.where, patience_s, term,
+            )  # fmt: skip
+        return True, seen.holder if seen and dead else None
+
+    @contextlib.contextmanager
+    def guard(self) -> Iterator[None]:
+        """Do what only the holder may. Raises LeaseLost, before anything is done.
+
+        It is not taken twice by one thread.
+        """
+        with self._mutex, self._place.lock(None):
+            self._check()
+            yield
+
+    def renew(self) -> None:
+        """Raises LeaseLost."""
+        with self._mutex, self._place.lock(None):
+            self._check()
+            renewals = self._mine.renewals + 1
+            self._mine = msgspec.structs.replace(self._mine, renewals=renewals)
+            self._place.write(msgspec.json.encode(self._mine))
+
+    def release(self) -> None:
+        """Leave, so that the next one need not wait. Nothing happens if it was lost."""
+        with contextlib.suppress(LeaseLost), self._mutex, self._place.lock(None):
+            self._check()
+            gone = msgspec.structs.replace(self._mine, holder=None)
+            self._place.write(msgspec.json.encode(gone))
+        self._place.close()
+
+    def _check(self) -> None:
+        held = self._read()
+        if held is None or (held.term, held.holder) != (self._mine.term, self._mine.holder):
+            who = "nobody" if held is None else f"{held.where} (term {held.term})"
+            raise LeaseLost(
+                f"{self._place.name} is now {who}'s: this learner (term {self._mine.term}) was "
+                f"silent for longer than its lease of {self._length_s:g} s. It stops, and has "
+                f"written nothing since."
+            )
+
+    def _read(self) -> Held | None:
+        data = self._place.read()
+        if data is None:
+            return None
+        try:
+            return msgspec.json.decode(data, type=Held)
+        except msgspec.DecodeError as error:
+            raise DataDirInUse(f"{self._place.name}/{FILE} is damaged: {error}") from error
+
+    def _refused(self, held: Held | None) -> DataDirInUse:
+        who = "another learner" if held is None else f"{held.where} (term {held.term})"
+        return DataDirInUse(f"{self._place.name} is in use: {who} learns there.")
+
+
+class Leases:
+    """The lease on the data directory and the one on the store, and the thread that renews both."""
+
+    def __init__(self, directory: Path, store: VersionStore, length_s: float) -> None:
+        holder = secrets.token_hex(8)
+        self.directory = Lease(Directory(directory), length_s, holder)
+        self.store = Lease(place_of(store), length_s, holder)
+        self._pause_s = length_s / RENEWALS_A_LEASE
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @contextlib.contextmanager
+    def held(self, stop: threading.Event, on_lost: Callable[[], None]) -> Iterator[bool]:
+        """Hold both; False when `stop` was set before they were there.
+
+        on_lost: called from the thread that renews when it finds that they are another's.
+        Raises DataDirInUse.
+        """
+        taken: list[Lease] = []
+        try:
+            is_held, dead = self.directory.acquire(stop)
+            if is_held:
+                taken.append(self.directory)
+                is_held, _ = self.store.acquire(stop, dead)
+            if is_held:
+                taken.append(self.store)
+                self._thread = threading.Thread(
+                    target=self._renew, args=(on_lost,), name="lease", daemon=True
+                )
+                self._thread.start()
+            yield is_held
+        finally:
+            self._ended.set()
+            if self._thread is not None:
+                self._thread.join()
+            for lease in reversed(taken):
+                lease.release()
+
+    def check(self) -> None:
+        """Raises LeaseLost when another has taken over."""
+        for lease in (self.directory, self.store):
+            with lease.guard():
+                pass
+
+    def _renew(self, on_lost: Callable[[], None]) -> None:
+        while not self._ended.wait(self._pause_s):
+            try:
+                self.directory.renew()
+                self.store.renew()
+            except LeaseLost as error:
+                log.error("%s", error)
+                on_lost()
+                return
+            except OSError as error:
+                log.error("the lease cannot be renewed, trying again: %s", error)
+
+
+def is_abandoned(directory: Path, length_s: float) -> bool:
+    """Whether whoever holds the lease in `directory` is silent for as long as it lasts.
+
+    Takes that long to say yes, and ends with the first renewal that it sees. Somebody who has no
+    lease yet, or has left it, is on the way: no.
+    """
+    if not (directory / FILE).exists():
+        return False
+    lease = Lease(Directory(directory), length_s, "")
+    first = lease._read()
+    if first is None or first.holder is None:
+        return False
+    patience_s = max(length_s, first.length_s)
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        time.sleep(patience_s / LOOKS_A_LEASE)
+        if lease._read() != first:
+            return False
+    return True

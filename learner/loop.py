@@ -18,6 +18,7 @@ from learner.checkpoint import Checkpoints
 from learner.identity import Identity
 from learner.intake import Intake
 from learner.journal import Journal, Learned
+from learner.mirror import Mirror
 from learner.observe import observe_state, observe_step
 from learner.publish import Publisher
 from learner.recipe import Rhythm
@@ -52,6 +53,7 @@ class Loop:
     rhythm: Rhythm
     max_wait_s: float
     metrics: LearnerMetrics
+    mirror: Mirror | None = None
 
     def __post_init__(self) -> None:
         self._published_at = -float("inf")
@@ -71,8 +73,9 @@ class Loop:
                 self._publish("nothing is left to learn")
             if time.monotonic() >= self._checkpoint_at:
                 self._checkpoint()
+            self._checkpoint_written()
             self._observe()
-        self._checkpoint()
+        self._last_checkpoint()
 
     # New text
 
@@ -152,21 +155,39 @@ class Loop:
             log.info("version %s (%s)", manifest.version, reason)
 
     def _checkpoint(self) -> None:
-        began = time.monotonic()
-        self._checkpoint_at = began + self.rhythm.checkpoint_interval_s
+        """Let one be written, unless one is being written still."""
+        if self.checkpoints.is_writing:
+            return
+        self._checkpoint_at = time.monotonic() + self.rhythm.checkpoint_interval_s
         if self.state.progress.step == 0:
             return
         try:
-            self.checkpoints.write(self.state, self.identity)
+            # First: what is learned while it is written belongs to the file that begins with it.
             self.journal.begin_file(self.state.progress.step)
-            steps = self.checkpoints.steps()
-            if len(steps) >= self.rhythm.keep_checkpoints:
-                # With fewer, the untouched model is what the journal begins from.
-                self.journal.forget_before(steps[0])
+            self.checkpoints.begin(self.state, self.identity)
+        except (CheckpointError, OSError) as error:
+            log.error("no checkpoint was begun; the last one and the journal hold: %s", error)
+
+    def _checkpoint_written(self, *, wait: bool = False) -> None:
+        """Tell of the one that is there now, if it is; the journal behind it may go."""
+        try:
+            written = self.checkpoints.finished(wait=wait)
+            if written is None:
+                return
+            if written.num_pruned:
+                # Until one went, the journal still begins from the untouched model.
+                self.journal.forget_before(written.oldest)
         except (CheckpointError, OSError) as error:
             log.error("no checkpoint was written; the last one and the journal hold: %s", error)
             return
-        self.metrics.checkpoint_seconds.observe(time.monotonic() - began)
+        self.metrics.checkpoint_seconds.observe(written.took_s)
+        self.metrics.checkpoint_wait_seconds.observe(written.waited_s)
+        self.metrics.checkpoint_bytes.set(written.num_bytes)
+
+    def _last_checkpoint(self) -> None:
+        self._checkpoint_written(wait=True)
+        self._checkpoint()
+        self._checkpoint_written(wait=True)
 
     # What others see
 
@@ -178,3 +199,5 @@ class Loop:
             self.metrics.dropped.labels(reason).inc(count)
         self.intake.dropped.clear()
         self.announcements.advance()
+        if self.mirror is not None:
+            self.mirror.show(self.state.progress.next_clean)

@@ -27,7 +27,7 @@ def this_machine(device: torch.device) -> Machine:
     else:
         capability = torch.backends.cpu.get_cpu_capability()
     return Machine(
-        torch=torch.__version__,
+        torch=str(torch.__version__),
         device=device.type,
         capability=capability,
         num_threads=torch.get_num_threads(),

@@ -1,12 +1,16 @@
-"""The learner's process. Small, so that it says `starting` before torch is imported.
+"""The learner's process. Small, so that it says `starting` and holds its leases before torch is
+imported.
 
 Called by `riverrun learner`, and so by the supervisor.
 """
 
 import os
 
+from learner.lease import Leases, is_abandoned
 from riverrun.process import process
 from riverrun.settings import Settings
+from riverrun.store import store_of
+from riverrun.workspace import Workspace
 
 
 def run(settings: Settings) -> None:
@@ -16,7 +20,21 @@ def run(settings: Settings) -> None:
     # cores a step of SmolLM2 took 20 s instead of 1.4 s.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.nice(settings.learner.nice)
-    with process("learner", settings, settings.learner.metrics_port) as running:
-        from learner.start import learn
+    workspace = Workspace(settings.data_dir)
+    directory = workspace.directory("learner")
+    length_s = settings.learner.lease_s
+    with process(
+        "learner",
+        settings,
+        settings.learner.metrics_port,
+        is_abandoned=lambda: is_abandoned(directory, length_s),
+    ) as running:
+        store = store_of(settings)
+        leases = Leases(directory, store, length_s)
+        store.fence(leases.store.guard)
+        with leases.held(running.stop, running.request_stop) as is_held:
+            if not is_held:
+                return
+            from learner.start import learn
 
-        learn(settings, running)
+            learn(settings, running, store, leases)

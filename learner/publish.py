@@ -9,7 +9,7 @@ Knows nothing of when (`loop.py`). Called by `loop.py` and `main.py`.
 
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -50,6 +50,7 @@ class Publisher:
         announcements: Announcements,
         metrics: LearnerMetrics,
         keep_versions: int,
+        ladder_s: Sequence[float] = (),
     ) -> None:
         self._store = store
         self._identity = identity
@@ -57,6 +58,7 @@ class Publisher:
         self._announcements = announcements
         self._metrics = metrics
         self._keep_versions = keep_versions
+        self._ladder_s = ladder_s
 
     def publish(self, state: State, metrics: Mapping[str, float], reason: str) -> Manifest:
         """Publish and promote. Raises StoreError or OSError when the disk is full: try later."""
@@ -77,7 +79,7 @@ class Publisher:
             self._journal.append(entry)
         note(state, entry)
         self._announcements.tell(manifest)
-        self._store.prune(self._keep_versions)
+        self._store.prune(self._keep_versions, self._ladder_s)
         self._metrics.publish_seconds.observe(time.perf_counter() - began)
         self._metrics.versions.labels("promoted").inc()
         return manifest

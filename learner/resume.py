@@ -1,7 +1,7 @@
 """Back to where the learner was: the newest checkpoint, then the journal's steps once more.
 
 A step is a function of state, documents and seed, so doing it again gives the same bits; the
-last published version's hash proves it each time. Called by `main.py` before anything is learned.
+last published version's hash proves it each time. Called by `start.py` before anything is learned.
 """
 
 import logging
@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from learner.arrival import Arrival, Range
 from learner.checkpoint import Checkpoints
 from learner.identity import Identity
-from learner.journal import Journal, Learned, Published
+from learner.journal import Journal, Learned, Published, Started
+from learner.machine import Machine, differences, this_machine
 from learner.publish import hash_of_published, note
 from learner.state import State
 from learner.step import Stepper
+from riverrun.errors import CheckpointError
 from riverrun.metrics import LearnerMetrics
 
 Refetch = Callable[[Sequence[Range], Mapping[int, int]], list[Arrival]]
@@ -22,12 +24,17 @@ Refetch = Callable[[Sequence[Range], Mapping[int, int]], list[Arrival]]
 log = logging.getLogger(__name__)
 
 
-def restore(state: State, checkpoints: Checkpoints, journal: Journal, identity: Identity) -> None:
-    """Make `state` that of the newest whole checkpoint, if there is one."""
-    if checkpoints.restore_newest(state, identity):
-        log.info("restored the checkpoint of step %d", state.progress.step)
-    # A kill between a checkpoint and the journal's new file: the old one ends with that step.
+def restore(
+    state: State, checkpoints: Checkpoints, journal: Journal, identity: Identity
+) -> Machine | None:
+    """Make `state` that of the newest whole checkpoint, if there is one; gives its machine."""
+    head = checkpoints.restore_newest(state, identity)
+    if head is None:
+        return None
+    log.info("restored the checkpoint of step %d", state.progress.step)
+    # Of a journal that was lost: what follows belongs to this checkpoint.
     journal.begin_file(state.progress.step)
+    return head.machine
 
 
 def replay(
@@ -38,16 +45,26 @@ def replay(
     identity: Identity,
     metrics: LearnerMetrics,
     is_stopping: Callable[[], bool] = lambda: False,
+    machine: Machine | None = None,
+    *,
+    must_be_identical: bool = False,
 ) -> bool:
     """Do the journal's steps again; False when stopped before the end.
 
-    Raises OffsetExpired when Kafka no longer holds their documents.
+    machine: where the checkpoint was made.
+    Raises OffsetExpired when Kafka no longer holds their documents; CheckpointError when the bits
+    are others than those published and they `must_be_identical`.
     """
     entries = list(journal.entries_from(state.progress.step))
     published = [entry for entry in entries if isinstance(entry, Published)]
+    here = this_machine(state.model.output_matrix.device)
+    changed: list[str] = []
     num_steps = 0
     for entry in entries:
-        if isinstance(entry, Learned):
+        if isinstance(entry, Started):
+            machine = entry.machine
+        elif isinstance(entry, Learned):
+            changed = changed or (differences(machine, here) if machine else [])
             arrivals = refetch(entry.ranges, state.progress.marks) if entry.ranges else []
             if stepper.step(state, arrivals, is_stopping=is_stopping) is None:
                 return False
@@ -55,19 +72,36 @@ def replay(
             num_steps += 1
         elif isinstance(entry, Published):
             if entry is published[-1]:
-                _compare(state, entry, identity)
+                _compare(state, entry, identity, changed, must_be_identical=must_be_identical)
             note(state, entry)
     if num_steps:
         log.info("did %d journaled steps again, up to step %d", num_steps, state.progress.step)
     return True
 
 
-def _compare(state: State, published: Published, identity: Identity) -> None:
-    sha256 = hash_of_published(state, identity.recipe)
-    if sha256 != published.sha256:
-        log.warning(
-            "the weights after step %d are not bit for bit those of %s: another processor, library "
-            "or thread count? They are learned from the same text; new versions follow from them",
-            published.step,
-            published.version,
+def _compare(
+    state: State,
+    published: Published,
+    identity: Identity,
+    changed: Sequence[str],
+    *,
+    must_be_identical: bool,
+) -> None:
+    if hash_of_published(state, identity.recipe) == published.sha256:
+        return
+    why = "; ".join(changed) or "machine, torch and threads are the same: was riverrun changed?"
+    told = (
+        f"the weights after step {published.step} are not bit for bit those of "
+        f"{published.version} ({why})"
+    )
+    if must_be_identical:
+        raise CheckpointError(
+            f"{told}. Go back to what it was there (learner.num_threads, the machine, the release "
+            f"of torch), or set learner.require_identical = false to go on from these weights, "
+            f"which learned the same text."
         )
+    log.warning(
+        "%s. They learned the same text; new versions follow from them. To get the same bits, stop "
+        "now and go back to what it was there; learner.require_identical = true refuses instead",
+        told,
+    )

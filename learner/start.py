@@ -5,6 +5,7 @@ start while the rest goes on), the origin memory, the journal's steps once more,
 `main.py`.
 """
 
+import contextlib
 import logging
 import os
 import time
@@ -13,20 +14,22 @@ from pathlib import Path
 import torch
 
 from learner.announcements import Announcements
+from learner.assembly import Assembly
 from learner.checkpoint import Checkpoints
 from learner.framing import Framing
 from learner.identity import FORMAT, Identity, hash_of_weights, new_run, settle
 from learner.intake import Intake
-from learner.journal import Journal
+from learner.journal import Journal, Started
+from learner.lease import Leases
 from learner.loop import Loop
+from learner.machine import this_machine
+from learner.mirror import Mirror
 from learner.origin import Origin, remember
 from learner.origin_texts import origin_examples
 from learner.publish import Publisher
 from learner.recipe import kind_of, resolve, rhythm_of
 from learner.resume import replay, restore
 from learner.state import State
-from learner.step import Stepper
-from learner.strategies.registry import strategy_named
 from riverrun.broker.topics import ensure_topics
 from riverrun.device import device_of, has_bfloat16
 from riverrun.errors import CheckpointError, NotRunning
@@ -36,7 +39,7 @@ from riverrun.model import files
 from riverrun.model.zoo import locate
 from riverrun.process import Running
 from riverrun.settings import Settings
-from riverrun.store import store_of
+from riverrun.store import VersionStore
 from riverrun.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -46,38 +49,43 @@ LOOK_S = 0.5
 """How long to wait for Kafka before looking whether the process should stop."""
 
 
-def learn(settings: Settings, running: Running) -> None:
-    """Learn until `running.stop` is set."""
-    torch.set_num_threads(settings.learner.num_threads or len(os.sched_getaffinity(0)))
+def fix_arithmetic(num_threads: int) -> None:
+    """What the bits depend on: threads (0: all cores), and algorithms that give the same ones."""
+    torch.set_num_threads(num_threads or len(os.sched_getaffinity(0)))
     torch.use_deterministic_algorithms(True)
     # It would also fill all fresh memory, which finds uninitialized reads, at a quarter of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def learn(settings: Settings, running: Running, store: VersionStore, leases: Leases) -> None:
+    """Learn until `running.stop` is set. Raises LeaseLost when another learner has taken over."""
+    fix_arithmetic(settings.learner.num_threads)
     topics = Topics(settings.kafka.topic_prefix)
     directory = running.workspace.directory("learner")
     kind = kind_of(settings.model)
     device = device_of(settings.device)
     recipe = resolve(settings.learner, kind, has_bfloat16=has_bfloat16(device))
-    strategy = strategy_named(recipe.strategy)
     rhythm = rhythm_of(settings.learner, kind, settings.store.keep_versions)
     metrics = LearnerMetrics(running.registry)
+    metrics.lease_term.set(leases.directory.term)
 
     model_files = locate(settings.model)
-    tokenizer = Tokenizer(model_files)
-    framing = Framing(tokenizer, recipe.framings, recipe.block_tokens, recipe.study_pairs)
     model = files.load(model_files, torch.float32, device)
-    identity = settle(
-        directory,
-        Identity(
-            run=new_run(),
-            format=FORMAT,
-            model=settings.model,
-            weights=hash_of_weights(model),
-            topic=topics.clean,
-            seed=settings.learner.seed,
-            recipe=recipe,
-        ),
-    )
-    store = store_of(settings)
+    assembly = Assembly(recipe, settings.learner.seed, model, Tokenizer(model_files))
+    state = assembly.state
+    with leases.directory.guard():
+        identity = settle(
+            directory,
+            Identity(
+                run=new_run(),
+                format=FORMAT,
+                model=settings.model,
+                weights=hash_of_weights(model),
+                topic=topics.clean,
+                seed=settings.learner.seed,
+                recipe=recipe,
+            ),
+        )
     store.put_model(spoken_files(model_files))
 
     servers = kafka_servers(settings, running)
@@ -85,22 +93,40 @@ def learn(settings: Settings, running: Running) -> None:
         return
     ensure_topics(settings, servers)
     options = client_options(settings.kafka, servers)
-    journal = Journal(directory / "journal")
-    checkpoints = Checkpoints(directory / "checkpoints", rhythm.keep_checkpoints)
-    announcements = Announcements(options, topics.versions, journal)
-    publisher = Publisher(store, identity, journal, announcements, metrics, rhythm.keep_versions)
-    intake = Intake(options, topics.clean, settings.kafka.max_record_bytes)
-    try:
-        state = State(model, recipe)
-        restore(state, checkpoints, journal, identity)
+    guard = leases.directory.guard
+    with contextlib.ExitStack() as opened:
+        journal = opened.enter_context(
+            contextlib.closing(Journal(directory / "journal", guard)),
+        )
+        announcements = Announcements(options, topics.versions, journal)
+        opened.callback(announcements.close, CLOSE_TIMEOUT_S)
+        intake = Intake(options, topics.clean, settings.kafka.max_record_bytes)
+        opened.callback(intake.close)
+        checkpoints = Checkpoints(
+            directory / "checkpoints",
+            rhythm.keep_checkpoints,
+            settings.learner.checkpoint_ladder_s,
+            guard,
+        )
+        opened.callback(checkpoints.close)
+        publisher = Publisher(
+            store,
+            identity,
+            journal,
+            announcements,
+            metrics,
+            rhythm.keep_versions,
+            settings.store.ladder_s,
+        )
+        machine = restore(state, checkpoints, journal, identity)
         if is_untouched(state, journal):
             publisher.publish(state, {}, "the model as it was")
         running.announce("ready", detail="preparing")
-        origin = origin_memory(state, framing, identity, directory, running)
+        origin = origin_memory(state, assembly.framing, identity, directory, running)
         if origin is None:
             return
         metrics.origin_texts.set(len(origin))
-        stepper = Stepper(recipe, settings.learner.seed, framing, strategy, origin)
+        stepper = assembly.stepper(origin)
         was_replayed = replay(
             state,
             journal,
@@ -109,13 +135,18 @@ def learn(settings: Settings, running: Running) -> None:
             identity,
             metrics,
             running.stop.is_set,
+            machine,
+            must_be_identical=settings.learner.require_identical,
         )
         if not was_replayed:
             return
+        journal.append(Started(this_machine(device), leases.directory.term))
         for version in journal.unannounced():
             announcements.tell(store.manifest(version))
         partitions = list(range(settings.kafka.num_partitions))
         intake.begin(partitions, state.progress.next_clean, state.progress.marks)
+        mirror = Mirror(options, topics.clean, f"{settings.kafka.topic_prefix}riverrun-learner")
+        opened.callback(mirror.close, CLOSE_TIMEOUT_S)
         running.announce("ready", detail="learning")
         Loop(
             stop=running.stop,
@@ -130,12 +161,10 @@ def learn(settings: Settings, running: Running) -> None:
             rhythm=rhythm,
             max_wait_s=settings.learner.max_wait_s,
             metrics=metrics,
+            mirror=mirror,
         ).run()
+        leases.check()
         running.announce("draining")
-    finally:
-        intake.close()
-        announcements.close(CLOSE_TIMEOUT_S)
-        journal.close()
 
 
 def kafka_servers(settings: Settings, running: Running) -> list[str] | None:
@@ -160,7 +189,7 @@ def spoken_files(directory: Path) -> list[Path]:
 
 def is_untouched(state: State, journal: Journal) -> bool:
     """Whether no version was ever published."""
-    return state.progress.version is None and not any(journal.entries_from(0))
+    return state.progress.version is None and journal.is_empty
 
 
 def origin_memory(

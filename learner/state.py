@@ -5,11 +5,13 @@ held-out text, detectors) is added as one more. The origin memory is not in it, 
 changes after it was filled.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 
 from learner.blend import Blend
 from learner.ema import Average
-from learner.memory import Memory
+from learner.memory import Extra, Memory
 from learner.optimizer import Optimizer, learning_parameters
 from learner.pace import Pace
 from learner.part import Part
@@ -53,13 +55,16 @@ class Progress(msgspec.Struct, kw_only=True):
 class State:
     """One model in learning, given untouched. See `step.py` and `checkpoint.py`."""
 
-    def __init__(self, model: Decoder, recipe: Recipe) -> None:
+    def __init__(
+        self, model: Decoder, recipe: Recipe, extras: Mapping[str, Extra] | None = None
+    ) -> None:
+        """extras: what the strategy stores in the memory."""
         self.model = model
         parameters = learning_parameters(model, recipe)
         self.optimizer = Optimizer(parameters, recipe)
         self.average = Average(parameters, recipe.ema_decay)
         self.blend = Blend(parameters, recipe.origin_share)
-        self.memory = Memory(recipe.memory_blocks, recipe.block_tokens)
+        self.memory = Memory(recipe.memory_blocks, recipe.block_tokens, extras=extras)
         self.rehearsal = Rehearsal(recipe)
         self.pace = Pace(recipe.lr, recipe.warmup_steps)
         self.progress = Progress()

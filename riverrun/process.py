@@ -62,14 +62,20 @@ class Running:
 
 
 @contextlib.contextmanager
-def process(name: ProcessName, settings: Settings, metrics_port: int) -> Iterator[Running]:
+def process(
+    name: ProcessName,
+    settings: Settings,
+    metrics_port: int,
+    is_abandoned: Callable[[], bool] = lambda: False,
+) -> Iterator[Running]:
     """Be the process `name` of the settings' data directory until the block ends.
 
+    is_abandoned: asked when one runs there already: whether it may be followed all the same.
     Raises DataDirInUse when it runs there already.
     """
     log_to_stderr(settings.log_level)
     workspace = Workspace(settings.data_dir)
-    with workspace.hold(name):
+    with workspace.hold(name, is_abandoned):
         running = Running(name, workspace, CollectorRegistry())
         server, thread = start_http_server(
             metrics_port, addr="127.0.0.1", registry=running.registry

@@ -1,7 +1,7 @@
 """The version store: published weights, each beside the manifest that says what they are.
 
     model/               config.json, tokenizer.json, … : what weights need to speak (written once)
-    versions/ID/         weights.safetensors, manifest.json
+    versions/ID/         weights.safetensors, manifest.json, PINNED (while it must not go)
     PROMOTED             the id that serving uses
 
 On a local file system a version is written beside its final name, fsynced and renamed. On an
@@ -17,19 +17,23 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import fsspec
 import msgspec
 
 from riverrun.errors import InvalidValue, StoreError, UnknownVersion, VersionRefused
+from riverrun.ladder import rungs
 from riverrun.records import Span
 from riverrun.settings import Settings
 from riverrun.workspace import Workspace, replace_file
 
 WEIGHTS = "weights.safetensors"
 MANIFEST = "manifest.json"
+PINNED = "PINNED"
 PARTIAL = ".partial-"
 
 
@@ -85,11 +89,16 @@ class VersionStore:
         except (ValueError, ImportError) as error:
             raise InvalidValue("store.url", url, f"a path or an fsspec URL ({error})") from None
         self.is_local = "file" in _protocols(self.fs)
+        self._guard: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
 
     def _path(self, *parts: str) -> str:
         return "/".join([self.root.rstrip("/"), *parts])
 
     # Writing (the learner)
+
+    def fence(self, guard: Callable[[], AbstractContextManager[None]]) -> None:
+        """Enter `guard` around each change that readers can see: it raises LeaseLost to stop it."""
+        self._guard = guard
 
     def publish(
         self, write_weights: Callable[[Path], None], describe: Callable[[str, int], Manifest]
@@ -120,11 +129,13 @@ class VersionStore:
             return
         if self.is_local:
             _fsync(scratch / WEIGHTS)
-            scratch.rename(final)
+            with self._guard():
+                scratch.rename(final)
             _fsync(Path(final).parent)
         else:
             self.fs.put_file(str(scratch / WEIGHTS), f"{final}/{WEIGHTS}")
-            self.fs.put_file(str(scratch / MANIFEST), f"{final}/{MANIFEST}")
+            with self._guard():
+                self.fs.put_file(str(scratch / MANIFEST), f"{final}/{MANIFEST}")
 
     @contextlib.contextmanager
     def _scratch(self) -> Iterator[Path]:
@@ -143,10 +154,11 @@ class VersionStore:
         """Let serving use `version` from now on. Raises UnknownVersion."""
         self.manifest(version)
         try:
-            if self.is_local:
-                replace_file(Path(self._path("PROMOTED")), version.encode())
-            else:
-                self.fs.pipe_file(self._path("PROMOTED"), version.encode())
+            with self._guard():
+                if self.is_local:
+                    replace_file(Path(self._path("PROMOTED")), version.encode())
+                else:
+                    self.fs.pipe_file(self._path("PROMOTED"), version.encode())
         except OSError as error:
             raise StoreError(f"{version} could not be promoted in {self.url}: {error}") from error
 
@@ -156,22 +168,46 @@ class VersionStore:
         for file in files:
             self.fs.put_file(str(file), self._path("model", file.name))
 
-    def prune(self, keep: int) -> list[str]:
-        """Drop the weights of all but the newest `keep` versions and the promoted one.
+    def prune(self, keep: int, ladder_s: Sequence[float] = ()) -> list[str]:
+        """Drop the weights of old versions.
 
-        Manifests stay: they are small, and `trace` reads them. Also sweeps what a killed writer
-        left half written. Returns the ids whose weights went.
+        Those of the newest `keep` stay, of the promoted one, of every pinned one, and of some of
+        each age in `ladder_s` (`riverrun/ladder.py`). Manifests stay: they are small, and `trace`
+        reads them. Also sweeps what a killed writer left half written. Returns the ids whose
+        weights went.
         """
-        promoted = self.promoted()
+        spared = {self.promoted(), *self._with(PINNED)}
+        versions = self._by_age(self._with(WEIGHTS))
+        times_s = [self.manifest(version).created_ms / 1000 for version in versions]
+        spared |= {versions[i] for i in rungs(times_s, time.time(), ladder_s)}
         dropped = []
-        for version in self._by_age(self._with(WEIGHTS))[:-keep]:
-            if version != promoted:
-                self.fs.rm_file(self._path("versions", version, WEIGHTS))
+        for version in versions[:-keep]:
+            if version not in spared:
+                with self._guard():
+                    self.fs.rm_file(self._path("versions", version, WEIGHTS))
                 dropped.append(version)
         if self.is_local:
             for partial in Path(self._path("versions")).glob(f"{PARTIAL}*"):
                 shutil.rmtree(partial, ignore_errors=True)
         return dropped
+
+    def pin(self, version: str, why: str) -> None:
+        """Let retention spare the weights of `version`. Raises UnknownVersion, also when they are
+        gone already.
+        """
+        if not self.has_weights(self.manifest(version).version):
+            raise UnknownVersion(f"the weights of {version} are gone: there is nothing to pin")
+        self.fs.pipe_file(self._path("versions", version, PINNED), why.encode())
+
+    def unpin(self, version: str) -> None:
+        """Let retention have `version`. Raises UnknownVersion."""
+        self.manifest(version)
+        with contextlib.suppress(FileNotFoundError):
+            self.fs.rm_file(self._path("versions", version, PINNED))
+
+    def pinned(self) -> list[str]:
+        """The ids that retention spares because they are pinned, oldest first."""
+        return self._by_age(self._with(PINNED))
 
     # Reading (serving, the command line)
 

@@ -21,7 +21,7 @@ import secrets
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Literal
 
@@ -91,21 +91,32 @@ class Workspace:
     # Who runs
 
     @contextlib.contextmanager
-    def hold(self, name: ProcessName) -> Iterator[None]:
-        """Be the process `name` of this directory; a second one raises DataDirInUse."""
+    def hold(
+        self, name: ProcessName, is_abandoned: Callable[[], bool] = lambda: False
+    ) -> Iterator[None]:
+        """Be the process `name` of this directory; a second one raises DataDirInUse.
+
+        is_abandoned: asked when the lock is held: whether to follow its holder, which lives and
+        does nothing. It keeps a lock that nobody looks at any more.
+        """
         path = self.directory("run") / f"{name}.lock"
-        with path.open("a+") as file:
+        with contextlib.ExitStack() as opened:
+            file = opened.enter_context(path.open("a+"))
             if not lock_within(file, LOCK_PATIENCE_S):
-                record = self.record(name)
-                who = f" (process {record.pid})" if record else ""
-                raise DataDirInUse(
-                    f"{self.root} is in use: `{name}` runs there already{who}. "
-                    f"Stop it (`riverrun down --data-dir {self.root}`) or name another --data-dir."
-                )
+                if not is_abandoned():
+                    record = self.record(name)
+                    who = f" (process {record.pid})" if record else ""
+                    raise DataDirInUse(
+                        f"{self.root} is in use: `{name}` runs there already{who}. Stop it "
+                        f"(`riverrun down --data-dir {self.root}`) or name another --data-dir."
+                    )
+                opened.enter_context(_replaced_lock(path))
             try:
                 yield
             finally:
-                self.forget(name)
+                now = self.record(name)
+                if now is None or now.pid == os.getpid():
+                    self.forget(name)
 
     def is_held(self, name: ProcessName) -> bool:
         """Whether the process `name` lives (its lock is gone with it, however it died)."""
@@ -188,6 +199,15 @@ class Workspace:
 LOCK_PATIENCE_S = 1.0
 """A process that only asks whether a lock is held takes it for a moment; whoever wants to hold it
 tries this long before it believes that somebody lives there."""
+
+
+def _replaced_lock(path: Path) -> IO[str]:
+    """A lock file at `path` that is ours, whoever holds the one that was there."""
+    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    file = os.fdopen(handle, "a+")
+    fcntl.flock(file, fcntl.LOCK_EX)
+    Path(beside).rename(path)
+    return file
 
 
 def lock_within(file: IO[str], patience_s: float) -> bool:

@@ -104,8 +104,24 @@ class LearnerMetrics:
         )
         self.checkpoint_seconds = Histogram(
             "riverrun_learner_checkpoint_seconds",
-            "Time to write one checkpoint.",
+            "Time to write one checkpoint, beside learning.",
             buckets=LATENCY_S,
+            registry=registry,
+        )
+        self.checkpoint_wait_seconds = Histogram(
+            "riverrun_learner_checkpoint_wait_seconds",
+            "Time that learning stood still for one checkpoint, to copy what is written.",
+            buckets=LATENCY_S,
+            registry=registry,
+        )
+        self.checkpoint_bytes = Gauge(
+            "riverrun_learner_checkpoint_bytes",
+            "Bytes that the last checkpoint added; what did not change is linked.",
+            registry=registry,
+        )
+        self.lease_term = Gauge(
+            "riverrun_learner_lease_term",
+            "Term of the lease; each learner that takes over has a higher one.",
             registry=registry,
         )
         self.replayed_steps = Counter(

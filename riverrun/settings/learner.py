@@ -1,7 +1,7 @@
 """Settings of the learner."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -11,8 +11,16 @@ from riverrun.settings.section import Section
 class LearnerSettings(Section):
     """The training loop. `None` takes the value that `learner/recipe.py` has for the model."""
 
-    strategy: str = Field("replay", description="What a step minimizes: `replay` or `finetune`.")
+    strategy: str | None = Field(
+        None,
+        description="What a step minimizes: `finetune` (only the text at hand), or different ones "
+        "of `replay`, `dark`, `distill`, `origin`, `reptile`, joined by `+`.",
+    )
+    optimizer: Literal["adamw", "muon"] | None = Field(
+        None, description="`muon`: Muon for the hidden matrices, AdamW for the rest."
+    )
     lr: float | None = Field(None, gt=0, le=1, description="Peak rate of AdamW.")
+    muon_lr: float | None = Field(None, gt=0, le=1, description="Peak rate of Muon.")
     warmup_steps: int | None = Field(
         None, ge=0, le=100_000, description="Steps from rate 0 to `lr`; constant from then on."
     )
@@ -38,6 +46,27 @@ class LearnerSettings(Section):
     )
     replay_share: float | None = Field(
         None, ge=0, le=0.95, description="Share of a step's rows that come from the replay memory."
+    )
+    distill_weight: float | None = Field(
+        None,
+        ge=0,
+        le=1000,
+        description="`distill`: weight of the KL to the averaged weights on replayed text.",
+    )
+    dark_weight: float | None = Field(
+        None,
+        ge=0,
+        le=1000,
+        description="`dark`: weight of the KL to what the model said when it stored a text.",
+    )
+    dark_top_k: int | None = Field(
+        None, ge=1, le=1024, description="`dark`: tokens stored with their log-probabilities."
+    )
+    reptile_interval: int | None = Field(
+        None, ge=1, le=100_000, description="`reptile`: updates between two meta steps."
+    )
+    reptile_rate: float | None = Field(
+        None, gt=0, le=1, description="`reptile`: share of the way that a meta step goes."
     )
     memory_blocks: int | None = Field(
         None, ge=1, le=100_000_000, description="Capacity of the replay memory, blocks."
@@ -80,6 +109,27 @@ class LearnerSettings(Section):
         description="Share of the untouched model's weights in those that are served: more keeps "
         "more of what it knew, and less of what it was told.",
     )
+    held_out_share: float | None = Field(
+        None,
+        ge=0,
+        le=0.5,
+        description="Share of the documents that are never trained on, by the hash of their text: "
+        "forgetting is measured on them (1 in 100).",
+    )
+    held_out_after: int | None = Field(
+        None,
+        ge=0,
+        le=1_000_000,
+        description="Documents of a source that are all learned before any is held out: a small "
+        "source has none to spare (64).",
+    )
+    held_out_bucket_s: float | None = Field(
+        None,
+        gt=0,
+        le=1e9,
+        description="Width of a time bucket of held-out text at first, seconds; doubled for a "
+        "source that comes to have more than twelve (an hour).",
+    )
     ema_decay: float | None = Field(
         None, ge=0, lt=1, description="Decay per step of the averaged weights, which are served."
     )
@@ -93,7 +143,26 @@ class LearnerSettings(Section):
         description="Longest time between two checkpoints, seconds. After "
         "a crash the journal replays what came since.",
     )
-    keep_checkpoints: int = Field(2, ge=1, le=1000, description="Checkpoints kept.")
+    keep_checkpoints: int = Field(2, ge=1, le=1000, description="Newest checkpoints kept.")
+    checkpoint_ladder_s: tuple[Annotated[float, Field(ge=1, le=1e9)], ...] = Field(
+        (3600.0, 86_400.0),
+        max_length=20,
+        description="Periods in seconds. For each one, the first checkpoint of the current period "
+        "and of the one before are kept too, and the journal as far back as the oldest: what "
+        "`verify` and undoing begin from. `[]`: none.",
+    )
+    lease_s: float = Field(
+        15.0,
+        ge=1,
+        le=3600,
+        description="How long a learner may be silent before another one may take over, seconds. "
+        "Renewed three times as often; a dead one is followed at once on the same file system.",
+    )
+    require_identical: bool = Field(
+        False,
+        description="Whether a restart stops when the journal done again gives other bits than "
+        "those published (another machine or thread count). Unset: it warns and goes on.",
+    )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Every random choice derives from it.")
     num_threads: int = Field(
         0, ge=0, le=1024, description="Threads of torch. 0: all cores (the learner is `nice`)."

@@ -15,7 +15,7 @@ from learner.resume import Refetch
 from learner.snapshots import hashes
 from learner.state import State
 from learner.step import Stepper
-from learner.strategies.registry import strategy_named
+from learner.strategies.registry import strategy_of
 from riverrun.model import tiny
 from riverrun.model.decoder import Decoder
 from riverrun.records import Document
@@ -57,7 +57,7 @@ def state(recipe: Recipe = RECIPE) -> State:
 
 def stepper(tokenizer: Tokenizer, recipe: Recipe = RECIPE, origin: Origin | None = None) -> Stepper:
     framing = Framing(tokenizer, recipe.framings, recipe.block_tokens, recipe.study_pairs)
-    strategy = strategy_named(recipe.strategy)
+    strategy = strategy_of(recipe, framing.prefix)
     return Stepper(recipe, 7, framing, strategy, origin or Origin.empty())
 
 

@@ -1,16 +1,25 @@
 """A checkpoint is all of the state or none of it."""
 
+import contextlib
+import errno
 import logging
-from collections.abc import Callable
+import os
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
+import torch
 
-from learner.checkpoint import Checkpoints
+from learner.checkpoint import MOST_CHANGES, Checkpoints
+from learner.checkpoint_file import read_head
 from learner.identity import FORMAT, settle
+from learner.pace import Pace
+from learner.snapshots import Piece
 from learner.state import State
-from riverrun.errors import CheckpointError
+from riverrun.errors import CheckpointError, LeaseLost
+from riverrun.model.decoder import Decoder
 from riverrun.tokenizer import Tokenizer
 from tests.learner import fakes
 from tests.learner.fakes import RECIPE
@@ -67,7 +76,10 @@ def two_checkpoints(directory: Path, tokenizer: Tokenizer) -> tuple[Checkpoints,
     return checkpoints, state
 
 
-@pytest.mark.parametrize("file", ["weights.safetensors", "memory.safetensors", "checkpoint.json"])
+FILES = [f"{name}-0000000005.safetensors" for name in fakes.state().parts]
+
+
+@pytest.mark.parametrize("file", [*FILES, "checkpoint.json"])
 @pytest.mark.parametrize("damage", ["torn", "changed", "gone"])
 def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_used(
     tmp_path: Path,
@@ -83,7 +95,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_used(
         case "torn":
             path.write_bytes(data[: len(data) // 2])
         case "changed":
-            path.write_bytes(data[:-2] + b"\x01" + data[-1:])
+            path.write_bytes(data[:-2] + bytes([data[-2] ^ 1]) + data[-1:])
         case _:
             path.unlink()
     state = fakes.state()
@@ -93,6 +105,170 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_used(
     assert fakes.bits(state) == fakes.bits(before)
     assert checkpoints.steps() == [3]
     assert [p.name[:18] for p in tmp_path.glob("damaged-*")] == ["damaged-0000000005"]
+
+
+def test_a_part_that_the_state_does_not_have_is_named_and_nothing_is_set_aside(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    state = learn(tokenizer, fakes.state(), 1, 3)
+    state.add_part("detectors", Pace(1.0, 2))
+    Checkpoints(tmp_path, 2).write(state, IDENTITY)
+    with pytest.raises(CheckpointError, match="has a part 'detectors' that this learner does not"):
+        Checkpoints(tmp_path, 2).restore_newest(fakes.state(), IDENTITY)
+    richer = fakes.state()
+    richer.add_part("detectors", Pace(1.0, 2))
+    richer.add_part("quarantine", Pace(1.0, 2))
+    with pytest.raises(CheckpointError, match="has no part 'quarantine'"):
+        Checkpoints(tmp_path, 2).restore_newest(richer, IDENTITY)
+    assert Checkpoints(tmp_path, 2).steps() == [3]
+
+
+def test_another_runs_checkpoint_is_refused(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    Checkpoints(tmp_path, 2).write(learn(tokenizer, fakes.state(), 1, 2), IDENTITY)
+    other = msgspec.structs.replace(IDENTITY, run="ffff")
+    with pytest.raises(CheckpointError, match="is of run ab12, not of ffff"):
+        Checkpoints(tmp_path, 2).restore_newest(fakes.state(), other)
+
+
+def test_weights_of_another_shape_are_refused_by_name(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    Checkpoints(tmp_path, 2).write(learn(tokenizer, fakes.state(), 1, 2), IDENTITY)
+    wider = msgspec.structs.replace(fakes.SMALL, intermediate_size=128)
+    model = Decoder(wider)
+    model.initialise(torch.Generator().manual_seed(1))
+    with pytest.raises(
+        CheckpointError, match=r"part 'weights': .*mlp.* has shape \(.*64.*\) there"
+    ):
+        Checkpoints(tmp_path, 2).restore_newest(State(model, RECIPE), IDENTITY)
+
+
+# Changes instead of the whole
+
+
+def pieces(directory: Path, step: int, part: str) -> list[Piece]:
+    return read_head(directory / f"{step:010d}" / "checkpoint.json").parts[part]
+
+
+def test_changes_are_written_beside_links_to_what_they_change(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    checkpoints = Checkpoints(tmp_path, 2)
+    state = learn(tokenizer, fakes.state(), 1, 16)
+    checkpoints.write(state, IDENTITY)
+    checkpoints.write(learn(tokenizer, state, 17, 17), IDENTITY)
+    for part in ("memory", "rehearsal"):
+        whole, changes = pieces(tmp_path, 17, part)
+        assert (whole.is_whole, changes.is_whole) == (True, False)
+        assert whole == pieces(tmp_path, 16, part)[0]
+        files = [tmp_path / f"{step:010d}" / whole.file for step in (16, 17)]
+        assert files[0].stat().st_ino == files[1].stat().st_ino
+    assert [piece.is_whole for piece in pieces(tmp_path, 17, "weights")] == [True]
+
+
+def test_a_chain_of_changes_restores_as_the_whole_and_ends_in_time(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    checkpoints = Checkpoints(tmp_path, 1)
+    state = fakes.state()
+    lengths = []
+    for step in range(1, 30):
+        checkpoints.write(learn(tokenizer, state, step, step), IDENTITY)
+        restored = fakes.state()
+        Checkpoints(tmp_path, 1).restore_newest(restored, IDENTITY)
+        # Of the same moment without asking for it as a whole: the next ones are changes again.
+        assert fakes.bits(restored) == fakes.bits(learn(tokenizer, fakes.state(), 1, step))
+        lengths.append(len(pieces(tmp_path, step, "rehearsal")))
+    assert max(lengths) > 2
+    assert max(lengths) <= MOST_CHANGES + 1
+    assert lengths.count(1) > 1, "a chain that outweighs its base begins anew"
+
+
+def test_after_a_write_that_failed_the_next_one_is_whole(
+    tmp_path: Path, tokenizer: Tokenizer, full_disk: Callable[[int], None]
+) -> None:
+    checkpoints = Checkpoints(tmp_path, 3)
+    state = learn(tokenizer, fakes.state(), 1, 16)
+    checkpoints.write(state, IDENTITY)
+    full_disk(20_000)
+    with pytest.raises(CheckpointError, match="could not be written"):
+        checkpoints.write(learn(tokenizer, state, 17, 17), IDENTITY)
+    full_disk(1 << 30)
+    checkpoints.write(learn(tokenizer, state, 18, 18), IDENTITY)
+    assert [piece.is_whole for piece in pieces(tmp_path, 18, "memory")] == [True]
+    restored = fakes.state()
+    Checkpoints(tmp_path, 3).restore_newest(restored, IDENTITY)
+    assert fakes.bits(restored) == fakes.bits(state)
+
+
+def test_where_links_are_not_to_be_had_files_are_copied(
+    tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_links(*_: object) -> None:
+        raise OSError(errno.EPERM, "this file system has no links")
+
+    monkeypatch.setattr(os, "link", no_links)
+    checkpoints = Checkpoints(tmp_path, 1)
+    state = learn(tokenizer, fakes.state(), 1, 16)
+    checkpoints.write(state, IDENTITY)
+    checkpoints.write(learn(tokenizer, state, 17, 17), IDENTITY)
+    assert len(pieces(tmp_path, 17, "memory")) == 2
+    restored = fakes.state()
+    Checkpoints(tmp_path, 1).restore_newest(restored, IDENTITY)
+    assert fakes.bits(restored) == fakes.bits(state)
+
+
+# Beside learning
+
+
+def test_what_is_learned_while_it_is_written_is_not_in_it(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    """The writer is held at its rename; steps go on meanwhile."""
+    may_rename = threading.Event()
+
+    @contextlib.contextmanager
+    def held() -> Iterator[None]:
+        assert may_rename.wait(30)
+        yield
+
+    checkpoints = Checkpoints(tmp_path, 2, guard=held)
+    state = learn(tokenizer, fakes.state(), 1, 7)
+    assert checkpoints.begin(state, IDENTITY)
+    learn(tokenizer, state, 8, 12)
+    assert checkpoints.is_writing
+    assert checkpoints.finished() is None
+    assert checkpoints.steps() == []
+    may_rename.set()
+    written = checkpoints.finished(wait=True)
+    assert written is not None
+    assert written.step == 7
+    assert not checkpoints.is_writing
+    restored = fakes.state()
+    Checkpoints(tmp_path, 2).restore_newest(restored, IDENTITY)
+    assert fakes.bits(restored) == fakes.bits(learn(tokenizer, fakes.state(), 1, 7))
+
+
+def test_a_learner_without_its_lease_writes_no_checkpoint(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    @contextlib.contextmanager
+    def lost() -> Iterator[None]:
+        raise LeaseLost("another learner has it")
+        yield
+
+    checkpoints = Checkpoints(tmp_path, 2, guard=lost)
+    with pytest.raises(LeaseLost):
+        checkpoints.write(learn(tokenizer, fakes.state(), 1, 2), IDENTITY)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_ladder_keeps_older_ones(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    checkpoints = Checkpoints(tmp_path, 1, ladder_s=(1e9,))
+    state = fakes.state()
+    for step in range(1, 5):
+        written = checkpoints.write(learn(tokenizer, state, step, step), IDENTITY)
+    assert checkpoints.steps() == [1, 4]
+    assert written is not None
+    assert (written.oldest, written.num_pruned) == (1, 1)
 
 
 def test_only_the_newest_checkpoints_are_kept(tmp_path: Path, tokenizer: Tokenizer) -> None:

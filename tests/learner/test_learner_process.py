@@ -24,7 +24,7 @@ from learner.publish import hash_of_published
 from learner.resume import replay
 from learner.state import State
 from learner.step import Stepper
-from learner.strategies.registry import strategy_named
+from learner.strategies.registry import strategy_of
 from riverrun.kafka import Topics, client_options
 from riverrun.metrics import LearnerMetrics
 from riverrun.model import files
@@ -187,7 +187,7 @@ def replayed_hash(settings: Settings, step: int) -> str:
     framing = Framing(
         Tokenizer(model_files), recipe.framings, recipe.block_tokens, recipe.study_pairs
     )
-    strategy = strategy_named(recipe.strategy)
+    strategy = strategy_of(recipe, framing.prefix)
     stepper = Stepper(recipe, identity.seed, framing, strategy, Origin.empty())
     state = State(files.load(model_files, torch.float32), recipe)
     servers = settings.kafka.bootstrap_servers
@@ -219,7 +219,7 @@ def events(settings: Settings) -> set[tuple[str, str]]:
     consumer.assign([partition])
     consumer.seek_to_beginning(partition)
     end = consumer.end_offsets([partition])[partition]
-    found = set()
+    found: set[tuple[str, str]] = set()
     deadline = time.monotonic() + DEADLINE_S
     while consumer.position(partition) < end and time.monotonic() < deadline:
         for records in consumer.poll(timeout_ms=200).values():

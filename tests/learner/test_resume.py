@@ -4,15 +4,19 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
+import torch
 from prometheus_client import CollectorRegistry
 
 from learner.arrival import ranges_of
 from learner.checkpoint import Checkpoints
-from learner.journal import Journal, Learned, Published
+from learner.journal import Journal, Learned, Published, Started
+from learner.machine import this_machine
 from learner.publish import hash_of_published, note
 from learner.resume import replay, restore
 from learner.state import State
+from riverrun.errors import CheckpointError
 from riverrun.metrics import LearnerMetrics
 from riverrun.tokenizer import Tokenizer
 from tests.learner import fakes
@@ -45,8 +49,8 @@ class Run:
                 self.journal.append(published := Published(step, f"v{step}", sha256))
                 note(self.state, published)
             if step in checkpoints_after:
-                self.checkpoints.write(self.state, IDENTITY)
                 self.journal.begin_file(step)
+                self.checkpoints.write(self.state, IDENTITY)
         return self.state
 
     def resume(self) -> LearnerMetrics:
@@ -78,7 +82,7 @@ def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(
     assert fakes.bits(resumed.learn(16)) == fakes.bits(whole)
 
 
-def test_a_kill_between_checkpoint_and_new_journal_file_loses_nothing(
+def test_a_journal_that_lost_its_last_file_goes_on_from_the_checkpoint(
     tmp_path: Path, tokenizer: Tokenizer, open_journal: Open
 ) -> None:
     killed = Run(tmp_path, tokenizer, open_journal)
@@ -97,7 +101,8 @@ def test_the_journal_reaches_back_behind_a_damaged_checkpoint(
 ) -> None:
     killed = Run(tmp_path, tokenizer, open_journal)
     killed.learn(12, checkpoints_after=(4, 9))
-    (tmp_path / "checkpoints" / "0000000009" / "weights.safetensors").write_bytes(b"damaged")
+    [file] = (tmp_path / "checkpoints" / "0000000009").glob("weights-*")
+    file.write_bytes(b"damaged")
     resumed = Run(tmp_path, tokenizer, open_journal)
     resumed.resume()
     assert fakes.bits(resumed.state) == fakes.bits(killed.state)
@@ -112,6 +117,28 @@ def test_other_bits_than_those_published_are_named(
     with caplog.at_level(logging.WARNING):
         Run(tmp_path, tokenizer, open_journal).resume()
     assert "not bit for bit those of v3" in caplog.text
+
+
+def test_where_identical_bits_are_asked_for_others_are_refused_with_what_differs(
+    tmp_path: Path, tokenizer: Tokenizer, open_journal: Open
+) -> None:
+    killed = Run(tmp_path, tokenizer, open_journal)
+    here = this_machine(torch.device("cpu"))
+    killed.journal.append(Started(msgspec.structs.replace(here, num_threads=64)))
+    killed.learn(3)
+    killed.journal.append(Published(3, "v3", "another thread count's hash"))
+    resumed = Run(tmp_path, tokenizer, open_journal)
+    metrics = LearnerMetrics(CollectorRegistry())
+    with pytest.raises(CheckpointError, match="num_threads was 64 there and is 1 here"):
+        replay(
+            resumed.state,
+            resumed.journal,
+            fakes.refetch_from(ARRIVALS),
+            resumed.stepper,
+            IDENTITY,
+            metrics,
+            must_be_identical=True,
+        )
 
 
 def test_a_replay_that_is_stopped_says_so(

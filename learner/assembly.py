@@ -1,0 +1,35 @@
+"""What a run is computed with, put together from its recipe: the same for learning and verifying.
+
+Whatever takes part in a step, or changes with one, is made and added here and nowhere else; so what
+does a journal again cannot differ from what wrote it.
+
+Knows nothing of Kafka, files or versions. Called by `start.py` and `verify.py`.
+"""
+
+from learner.framing import Framing
+from learner.origin import Origin
+from learner.recipe import Recipe
+from learner.state import State
+from learner.step import Stepper
+from learner.strategies.registry import strategy_of
+from learner.watch.protocol import Watch
+from riverrun.model.decoder import Decoder
+from riverrun.tokenizer import Tokenizer
+
+
+class Assembly:
+    """Of an untouched model. Raises InvalidValue when the recipe names what there is not."""
+
+    def __init__(self, recipe: Recipe, seed: int, model: Decoder, tokenizer: Tokenizer) -> None:
+        self.recipe = recipe
+        self._seed = seed
+        self.framing = Framing(tokenizer, recipe.framings, recipe.block_tokens, recipe.study_pairs)
+        self.strategy = strategy_of(recipe, self.framing.prefix)
+        self.watches: list[Watch] = []
+        self.state = State(model, recipe, self.strategy.extras)
+        if self.strategy.part is not None:
+            self.state.add_part("strategy", self.strategy.part)
+
+    def stepper(self, origin: Origin) -> Stepper:
+        """What does the steps, once the origin memory is there."""
+        return Stepper(self.recipe, self._seed, self.framing, self.strategy, origin, self.watches)
