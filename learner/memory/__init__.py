@@ -5,7 +5,7 @@ keeps and which it shows.
 """
 
 from learner.memory.places import Place
-from learner.memory.policy import Tuning
-from learner.memory.replay import Extra, Memory, Sampled
+from learner.memory.policy import Placed, Tuning
+from learner.memory.replay import HOST, Extra, Memory, Sampled
 
-__all__ = ["Extra", "Memory", "Place", "Sampled", "Tuning"]
+__all__ = ["HOST", "Extra", "Memory", "Place", "Placed", "Sampled", "Tuning"]
