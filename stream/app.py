@@ -22,9 +22,14 @@ from riverrun.settings import Settings
 from riverrun.workspace import Workspace
 from stream.bounded_queue import MAX_PLACES, BoundedQueue
 from stream.broker import broker_urls, credentials
+from stream.clean_tail import CleanTail
 from stream.committed_transport import CommittedTransport
 from stream.gap_probe import GapProbe
+from stream.offset_notes import OffsetNotes
+from stream.pipeline import Pipeline
 from stream.raw_order import RawOrder
+from stream.stored_notes import stored_note
+from stream.verdicts import Verdicts
 from stream.worker import Worker
 from stream.writer import Writer
 
@@ -45,6 +50,21 @@ class StreamApp(faust.App):
 
     worker: Worker | None = None
     probe: GapProbe
+    tail: CleanTail
+    notes: OffsetNotes
+    queue: BoundedQueue | None = None
+
+    def next_offsets(self) -> dict[int, int]:
+        """Of each partition that is ours, what is cleaned next."""
+        positions = {} if self.worker is None else self.worker.positions
+        return {
+            tp.partition: positions.get(tp.partition) or _committed(self, tp) or 0
+            for tp in self.consumer.assignment()
+        }
+
+    def queue_size(self) -> int:
+        """Raw records that wait for the worker."""
+        return 0 if self.queue is None else self.queue.num_records
 
     def FlowControlQueue(
         self, maxsize: int | None = None, *, clear_on_resume: bool = False
@@ -65,14 +85,18 @@ def build_app(
     instance_id: who this worker is across restarts, so that one that comes back after a crash has
     its partitions at once instead of when its old session has timed out.
     """
-    topics = Topics(settings.kafka.topic_prefix)
-    app = StreamApp(
-        f"{settings.kafka.topic_prefix}riverrun-stream",
-        **faust_options(settings, servers, instance_id),
-    )
+    kafka = settings.kafka
+    topics = Topics(kafka.topic_prefix)
+    group = f"{kafka.topic_prefix}riverrun-stream"
+    pipeline = Pipeline(settings.stream, metrics)
+    app = StreamApp(group, **faust_options(settings, servers, instance_id))
+    app.notes = OffsetNotes()
     app.finalize()
     app.transport = CommittedTransport(app.conf.broker_consumer, app)
-    app.probe = GapProbe(settings.kafka, servers, topics.raw)
+    app.probe = GapProbe(kafka, servers, topics.raw)
+    app.tail = CleanTail(
+        kafka, servers, topics.clean, lambda document: pipeline.fingerprint(document, topics.raw)
+    )
     raw = app.topic(topics.raw, value_type=bytes, key_type=bytes, internal=False)
 
     @app.agent(raw, name="clean", supervisor_strategy=CrashingSupervisor)
@@ -84,10 +108,20 @@ def build_app(
             settings.stream,
             metrics,
             RawOrder(lambda partition: _committed(app, TP(topics.raw, partition)), app.probe),
+            Verdicts(
+                settings.stream,
+                metrics,
+                pipeline,
+                app.tail,
+                app.notes,
+                lambda partition: stored_note(kafka, servers, group, topics.raw, partition),
+            ),
             Writer(producer, topics.clean),
             Writer(producer, topics.dead_letter),
             lambda: app.consumer_generation_id,
+            kafka.num_partitions,
         )
+        app.queue = stream.channel.queue
         await app.worker.run(stream.channel.queue)
 
     return app

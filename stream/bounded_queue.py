@@ -19,6 +19,7 @@ class BoundedQueue(ThrowableQueue[Any]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._places = 0
+        self.num_records = 0
         super().__init__(*args, **kwargs)
 
     def qsize(self) -> int:
@@ -27,16 +28,19 @@ class BoundedQueue(ThrowableQueue[Any]):
 
     def _put(self, item: Any) -> None:
         self._places += _places(item)
+        self.num_records += 1
         super()._put(item)
 
     def _get(self) -> Any:
         item = super()._get()
         self._places -= _places(item)
+        self.num_records -= 1
         return item
 
     def clear(self) -> None:
         super().clear()
         self._places = 0
+        self.num_records = 0
 
 
 def _places(event: Any) -> int:

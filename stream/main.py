@@ -19,6 +19,7 @@ from riverrun.process import Running, process
 from riverrun.settings import Settings
 from riverrun.workspace import Workspace, replace_file
 from stream.app import StreamApp, build_app
+from stream.lag import LagWatch
 
 STOP_TIMEOUT_S = 20.0
 """How long faust may take to commit and leave; what it did not commit is cleaned again."""
@@ -76,7 +77,8 @@ async def _serve(settings: Settings, servers: list[str], running: Running) -> No
         running.announce("ready", detail=f"{len(assigned)} partitions")
 
     app.on_partitions_assigned.connect(cast(Any, announce))
-    crash = await _run_until(app, stop)
+    lag = LagWatch(metrics, app.probe, app.next_offsets, app.queue_size)
+    crash = await _run_until(app, stop, lag)
     if crash is None:
         running.announce("draining")
         await _drain(app)
@@ -85,8 +87,9 @@ async def _serve(settings: Settings, servers: list[str], running: Running) -> No
         raise _explain(crash) from crash
 
 
-async def _run_until(app: StreamApp, stop: asyncio.Event) -> BaseException | None:
+async def _run_until(app: StreamApp, stop: asyncio.Event, lag: LagWatch) -> BaseException | None:
     """Run until `stop` is set (None), or the app fails (why)."""
+    watching: asyncio.Future[None] | None = None
     starting = asyncio.ensure_future(app.start())
     stopping = asyncio.ensure_future(stop.wait())
     ended = asyncio.ensure_future(app.wait_until_stopped())
@@ -96,9 +99,12 @@ async def _run_until(app: StreamApp, stop: asyncio.Event) -> BaseException | Non
         failed = starting.exception() if starting.done() else None
         if failed is None and not stopping.done() and not ended.done():
             waiting.discard(starting)
+            watching = asyncio.ensure_future(lag.run())
             continue
         for task in waiting:
             task.cancel()
+        if watching is not None:
+            watching.cancel()
         if failed is not None or not ended.done():
             return failed
         return app.crash_reason or RuntimeError("faust stopped and gave no reason")
@@ -118,6 +124,7 @@ async def _stop(app: StreamApp) -> None:
     except TimeoutError:
         log.warning("faust did not stop within %g s; it is left behind", STOP_TIMEOUT_S)
     await app.probe.close()
+    await app.tail.close()
 
 
 def _explain(crash: BaseException) -> RiverrunError:

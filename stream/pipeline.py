@@ -50,7 +50,7 @@ class Pipeline:
         try:
             return self._document(raw, watch)
         except Rejected as rejected:
-            return rejection(raw, rejected.reason, rejected.detail)
+            return rejection(raw, rejected.reason, rejected.detail, rejected.source)
 
     def fingerprint(self, document: Document, topic: str) -> Fingerprint | None:
         """What to compare a document by; None when its profile lets repetitions of it through.
@@ -73,12 +73,28 @@ class Pipeline:
         check_encoding(raw.header("content-encoding"))
         decoded = decode(raw.value, content_type)
         source = source_of(decoded, raw) or settings.default_source
+        try:
+            return self._from_source(raw, decoded, source, content_type, watch)
+        except Rejected as rejected:
+            rejected.source = source
+            raise
+
+    def _from_source(
+        self,
+        raw: RawRecord,
+        decoded: Decoded,
+        source: str,
+        content_type: str | None,
+        watch: Watch | None,
+    ) -> Document:
+        settings = self._settings
+        assert raw.value is not None, "it was decoded"
         timestamp_ms = decoded.timestamp_ms
         if timestamp_ms is None:
             timestamp_ms = timestamp_of_header(raw.header("timestamp"))
         if timestamp_ms is None:
             timestamp_ms = max(0, raw.timestamp_ms)
-        elif timestamp_ms > raw.timestamp_ms + settings.max_future_s * 1000 > 0:
+        elif timestamp_ms - settings.max_future_s * 1000 > raw.timestamp_ms > 0:
             ahead_s = (timestamp_ms - raw.timestamp_ms) / 1000
             raise Rejected(
                 "future",
@@ -182,7 +198,7 @@ def source_of(decoded: Decoded, raw: RawRecord) -> str | None:
     return None
 
 
-def rejection(raw: RawRecord, reason: Reason, detail: str) -> Rejection:
+def rejection(raw: RawRecord, reason: Reason, detail: str, source: str | None = None) -> Rejection:
     """The dead letter of a raw record."""
     value = raw.value or b""
     return Rejection(
@@ -194,6 +210,7 @@ def rejection(raw: RawRecord, reason: Reason, detail: str) -> Rejection:
         num_bytes=len(value),
         head=value[:HEAD_BYTES],
         timestamp_ms=max(0, raw.timestamp_ms),
+        source=source,
     )
 
 

@@ -28,11 +28,16 @@ class RawOrder:
         self._generation: int | None = None
         self._next: dict[int, int] = {}
 
-    def enter(self, generation: int) -> None:
-        """A rebalance makes a new generation, which begins at the committed offsets again."""
-        if generation != self._generation:
-            self._generation = generation
-            self._next.clear()
+    def enter(self, generation: int) -> bool:
+        """A rebalance makes a new generation, which begins at the committed offsets again.
+
+        Says whether this one is new.
+        """
+        if generation == self._generation:
+            return False
+        self._generation = generation
+        self._next.clear()
+        return True
 
     async def admit(self, partition: int, offset: int) -> bool:
         """Whether this record is the next one; False when it was done before.

@@ -13,6 +13,7 @@ class Rejected(Exception):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+        self.source: str | None = None
 
 
 def bad_field(name: str, got: object, wanted: str) -> Rejected:

@@ -10,20 +10,22 @@ Knows of faust only the queue of events and `event.ack()`. The app runs it as it
 """
 
 import asyncio
-import logging
 import math
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
+from riverrun.errors import PartitionCountChanged
 from riverrun.metrics import StreamMetrics
 from riverrun.records import RAW_OFFSET_HEADER, RAW_TIMESTAMP_HEADER, Document, Rejection, encode
 from riverrun.settings import StreamSettings
-from stream.pipeline import clean, rejection
+from stream.pipeline import rejection
 from stream.raw_order import RawOrder
 from stream.raw_record import RawRecord
 from stream.source_labels import SourceLabels
+from stream.verdicts import Verdicts
+from stream.watermarks import Watermarks
 from stream.writer import Outgoing, Writer
 
 MAX_BATCH_BYTES = 16_777_216
@@ -35,8 +37,6 @@ BREATH_S = 0.05
 MAX_DEAD_KEY_BYTES = 1024
 """Of a key that is longer the dead letter keeps the beginning: it must not be too large itself."""
 
-log = logging.getLogger(__name__)
-
 
 class Worker:
     """The cleaning of one process."""
@@ -46,17 +46,23 @@ class Worker:
         settings: StreamSettings,
         metrics: StreamMetrics,
         order: RawOrder,
+        verdicts: Verdicts,
         documents: Writer,
         dead_letters: Writer,
         generation: Callable[[], int],
+        num_partitions: int,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
         self._order = order
+        self._verdicts = verdicts
         self._documents = documents
         self._dead_letters = dead_letters
         self._generation = generation
+        self._num_partitions = num_partitions
         self._labels = SourceLabels()
+        self._watermarks = Watermarks(metrics, self._labels, settings.late_s)
+        self.positions: dict[int, int] = {}
         self._stopping = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -107,7 +113,9 @@ class Worker:
         # neither cleaned nor acknowledged.
         generation = self._generation()
         events = [event for event in batch if event.message.generation_id == generation]
-        self._order.enter(generation)
+        if self._order.enter(generation):
+            self._verdicts.enter()
+            self.positions.clear()
         documents: dict[int, list[tuple[RawRecord, Document]]] = defaultdict(list)
         rejections: dict[int, list[tuple[RawRecord, Rejection]]] = defaultdict(list)
         breath = time.monotonic()
@@ -115,8 +123,10 @@ class Worker:
             message = event.message
             if not await self._order.admit(message.partition, message.offset):
                 continue
+            self._check_count(message.partition)
+            await self._verdicts.begin(message.partition, message.offset)
             raw = raw_record(event)
-            result = self._clean(raw)
+            result = self._judge(raw)
             if isinstance(result, Document):
                 documents[raw.partition].append((raw, result))
             else:
@@ -126,17 +136,18 @@ class Worker:
                 breath = time.monotonic()
         await self._write_rejections(rejections)
         await asyncio.gather(*(self._write_documents(*item) for item in documents.items()))
+        # Before the offsets may be committed, which takes the notes along.
+        for partition in documents.keys() | rejections.keys():
+            self._verdicts.note(partition)
         for event in events:
             event.ack()
-            self._metrics.position.labels(event.message.partition).set(event.message.offset + 1)
+            partition, following = event.message.partition, event.message.offset + 1
+            self.positions[partition] = max(following, self.positions.get(partition, 0))
+            self._metrics.position.labels(partition).set(self.positions[partition])
 
-    def _clean(self, raw: RawRecord) -> Document | Rejection:
+    def _judge(self, raw: RawRecord) -> Document | Rejection:
         started = time.perf_counter()
-        try:
-            result = clean(raw, self._settings)
-        except Exception as error:  # one record must not stop the stream
-            log.exception("cleaning %s/%d@%d failed", raw.topic, raw.partition, raw.offset)
-            result = rejection(raw, "failed", f"{type(error).__name__}: {error}")
+        result = self._verdicts.of(raw)
         self._metrics.clean_seconds.observe(time.perf_counter() - started)
         self._metrics.records.labels(raw.partition).inc()
         return result
@@ -162,9 +173,11 @@ class Worker:
                 (raw := cleaned[i][0], rejection(raw, "too_large", detail)) for i in refused
             ]
             await self._write_rejections({partition: too_large})
-        for index, (_, document) in enumerate(cleaned):
+        for index, (raw, document) in enumerate(cleaned):
             if index not in refused:
-                self._metrics.documents.labels(self._labels.label(document.source)).inc()
+                source = document.source
+                self._metrics.documents.labels(self._labels.label(source)).inc()
+                self._watermarks.pass_by(source, document.timestamp_ms, raw.timestamp_ms)
                 self._metrics.text_bytes.inc(len(document.text.encode()))
 
     async def _write_rejections(
@@ -185,6 +198,15 @@ class Worker:
             assert not refused, "a dead letter is a few kilobytes"
             for _, letter in rejected:
                 self._metrics.rejections.labels(letter.reason).inc()
+
+    def _check_count(self, partition: int) -> None:
+        if partition >= self._num_partitions:
+            raise PartitionCountChanged(
+                f"raw has a partition {partition}, and kafka.num_partitions is "
+                f"{self._num_partitions}: partitions were added while the stream ran. A raw "
+                "partition is a clean partition; take a topic of the old count, or begin anew with "
+                "another kafka.topic_prefix. Nothing of the new partitions was read."
+            )
 
 
 def raw_record(event: Any) -> RawRecord:

@@ -38,6 +38,50 @@ class StreamMetrics:
             ["stage"],
             registry=registry,
         )
+        self.paused = Gauge(
+            "riverrun_stream_paused_sources",
+            "Sources of a raw partition that are paused, since almost all they send is rejected.",
+            ["partition"],
+            registry=registry,
+        )
+        self.pauses = Counter(
+            "riverrun_stream_pauses", "Times that a source was paused.", registry=registry
+        )
+        self.lag = Gauge(
+            "riverrun_stream_lag",
+            "Raw records of the partition not yet cleaned.",
+            ["partition"],
+            registry=registry,
+        )
+        self.oldest_seconds = Gauge(
+            "riverrun_stream_oldest_uncleaned_seconds",
+            "Since Kafka took the oldest raw record that is not cleaned; 0 when all are.",
+            ["partition"],
+            registry=registry,
+        )
+        self.watermark = Gauge(
+            "riverrun_stream_watermark_seconds",
+            "Newest record time of a source, never after Kafka's, seconds since 1970.",
+            ["source"],
+            registry=registry,
+        )
+        self.late = Counter(
+            "riverrun_stream_late_records",
+            "Documents whose own time lies more than stream.late_s behind their source's watermark.",
+            ["source"],
+            registry=registry,
+        )
+        self.queue_records = Gauge(
+            "riverrun_stream_queue_records",
+            "Raw records that wait in this worker, of at most 10,000.",
+            registry=registry,
+        )
+        self.remembered_bytes = Gauge(
+            "riverrun_stream_duplicates_bytes",
+            "What the memory of duplicates takes.",
+            ["partition"],
+            registry=registry,
+        )
         self.position = Gauge(
             "riverrun_stream_position",
             "Raw offset cleaned last, plus one.",

@@ -39,6 +39,52 @@ class StreamSettings(Section):
         description="A record whose own timestamp lies further after Kafka's becomes a dead letter "
         "(`future`), seconds: it would hold every watermark ahead. A day allows for zones.",
     )
+    late_s: float = Field(
+        3600.0,
+        ge=0,
+        le=1e9,
+        description="A document whose own time lies further behind the newest of its source counts "
+        "as late, seconds. It is learned all the same.",
+    )
+    duplicates_max_bytes: int = Field(
+        16_777_216,
+        ge=0,
+        le=4_294_967_296,
+        description="Memory of duplicates, bytes a raw partition: 16 MiB are the newest 37,000 texts "
+        "of a profile that compares whole texts, 7,000 of one that finds near duplicates. 0: none.",
+    )
+    duplicates_window_s: float = Field(
+        86_400.0,
+        gt=0,
+        le=1e9,
+        description="A text that comes again later than this is no duplicate, seconds between the "
+        "two records by Kafka's time.",
+    )
+    pause_rejections: int = Field(
+        500,
+        ge=0,
+        le=1_000_000_000,
+        description="A source is paused when so many of its records in one raw partition were "
+        "rejected within `pause_window_s`, and `pause_share` of all: a producer or a rule is broken "
+        "then. Repetitions do not count. 0: never.",
+    )
+    pause_share: float = Field(
+        0.9,
+        ge=0,
+        le=1,
+        description="The share that goes with it: more must be rejected. Strict profiles reject two "
+        "thirds of the web.",
+    )
+    pause_window_s: float = Field(
+        300.0, gt=0, le=86_400, description="The window that goes with it, seconds of Kafka's time."
+    )
+    pause_s: float = Field(
+        900.0,
+        gt=0,
+        le=1e9,
+        description="A paused source flows again after this, seconds of Kafka's time, or on "
+        "`riverrun dead-letters resume`. Its documents meanwhile are dead letters (`paused`).",
+    )
     profile: str = Field(
         "text",
         min_length=1,

@@ -5,6 +5,8 @@ from typing import Any
 
 from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 
+from stream.clean_tail import Passed
+
 
 @dataclass
 class FakeMessage:
@@ -75,6 +77,20 @@ class FakeProducer:
             self.written.setdefault((topic, partition), []).extend(batch.records)
 
         return acknowledged()
+
+
+class FakeTail:
+    """The end of `clean`: what was let through before this worker came."""
+
+    def __init__(self, *passed: Passed) -> None:
+        self.passed = passed
+        self.num_questions = 0
+
+    async def read(
+        self, _partition: int, before: int, _enough_bytes: int, _window_ms: float
+    ) -> list[Passed]:
+        self.num_questions += 1
+        return [one for one in self.passed if one.offset < before]
 
 
 class FakeProbe:

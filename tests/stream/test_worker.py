@@ -6,31 +6,39 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-import stream.worker
-from riverrun.errors import BrokerError
+from riverrun.errors import BrokerError, PartitionCountChanged
 from riverrun.metrics import StreamMetrics
 from riverrun.records import Document, Rejection
 from riverrun.settings import StreamSettings
-from stream.pipeline import clean
+from stream.offset_notes import OffsetNotes
+from stream.pipeline import Pipeline
 from stream.raw_order import RawOrder
 from stream.raw_record import RawRecord
 from stream.source_labels import MAX_LABELS, OTHER, SourceLabels
+from stream.verdicts import Verdicts
 from stream.worker import Worker
 from stream.writer import Outgoing, Writer
-from tests.stream.fakes import FakeEvent, FakeProbe, FakeProducer, events
+from tests.stream.fakes import FakeEvent, FakeProbe, FakeProducer, FakeTail, events
 
 SETTINGS = StreamSettings(batch_wait_s=0)
 
 
 def worker(producer: FakeProducer, probe: FakeProbe | None = None) -> Worker:
+    metrics = StreamMetrics(CollectorRegistry())
     return Worker(
         SETTINGS,
-        StreamMetrics(CollectorRegistry()),
+        metrics,
         RawOrder(lambda _: None, probe or FakeProbe()),
+        Verdicts(SETTINGS, metrics, Pipeline(SETTINGS), FakeTail(), OffsetNotes(), no_stored_note),
         Writer(producer, "clean"),
         Writer(producer, "dead"),
         lambda: 1,
+        num_partitions=4,
     )
+
+
+async def no_stored_note(_partition: int) -> str:
+    return ""
 
 
 async def run(worker: Worker, arriving: list[FakeEvent], until: Callable[[], bool]) -> None:
@@ -78,12 +86,14 @@ async def test_a_write_that_fails_ends_the_worker_and_acknowledges_nothing() -> 
 
 
 async def test_an_unforeseen_failure_rejects_one_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fragile(raw: RawRecord, settings: StreamSettings) -> Document | Rejection:
+    cleaning = Pipeline.clean
+
+    def fragile(self: Pipeline, raw: RawRecord) -> Document | Rejection:
         if raw.value == b"poison":
             raise ZeroDivisionError("so bad")
-        return clean(raw, settings)
+        return cleaning(self, raw)
 
-    monkeypatch.setattr(stream.worker, "clean", fragile)
+    monkeypatch.setattr(Pipeline, "clean", fragile)
     producer = FakeProducer()
     arriving = events(0, b"a", b"poison", b"b")
     await run(worker(producer), arriving, lambda: arriving[-1].acked)
@@ -115,6 +125,14 @@ async def test_a_record_that_did_not_reach_us_stops_the_worker_before_the_next()
     with pytest.raises(BrokerError, match="raw records 1 to 1 of partition 0"):
         await run(worker(producer, FakeProbe(0, 1, 2)), arriving, lambda: False)
     assert texts(producer, 0) == []
+
+
+async def test_a_partition_that_was_added_stops_the_worker_before_it_reads_it() -> None:
+    producer = FakeProducer()
+    arriving = events(4, b"a")
+    with pytest.raises(PartitionCountChanged, match="partition 4"):
+        await run(worker(producer), arriving, lambda: False)
+    assert not producer.written
 
 
 async def test_a_gap_that_kafka_knows_is_passed() -> None:

@@ -1,0 +1,151 @@
+"""The end of a clean partition, for the memory of duplicates of whoever takes the partition over.
+
+`clean` is the truth that all workers share: it says which documents were let through, with their
+raw offsets. Read backwards in pieces, until as much is found as the memory compares with. A
+consumer of its own, outside the group. Called by `Verdicts`, when a partition comes to this worker.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from riverrun.errors import BrokerError
+from riverrun.records import RAW_OFFSET_HEADER, RAW_TIMESTAMP_HEADER, Document
+from riverrun.settings import KafkaSettings
+from stream.broker import client_options
+from stream.committed_transport import ISOLATION_LEVEL
+from stream.duplicates import cost
+from stream.stages.fingerprint import Fingerprint
+
+PIECE_RECORDS = 4096
+BREATH_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A document that was let through: its raw offset, Kafka's time of the raw record, its mark."""
+
+    offset: int
+    timestamp_ms: int
+    fingerprint: Fingerprint
+
+
+class CleanTail:
+    """Connects at the first question."""
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        servers: list[str],
+        topic: str,
+        fingerprint_of: Callable[[Document], Fingerprint | None],
+    ) -> None:
+        self._kafka = kafka
+        self._servers = servers
+        self._topic = topic
+        self._fingerprint_of = fingerprint_of
+        self._consumer: Any = None
+
+    async def read(
+        self, partition: int, before: int, enough_bytes: int, window_ms: float
+    ) -> list[Passed]:
+        """The newest documents with raw offsets below `before`, oldest first.
+
+        As many as take `enough_bytes` in the memory, or as are `window_ms` older than the newest.
+        Raises BrokerError when Kafka does not give them.
+        """
+        try:
+            return await self._read(partition, before, enough_bytes, window_ms)
+        except KafkaError as error:
+            raise BrokerError(
+                f"{self._topic}/{partition} cannot be read for the memory of duplicates: {error!r}"
+            ) from error
+
+    async def close(self) -> None:
+        if self._consumer is not None:
+            await self._consumer.stop()
+            self._consumer = None
+
+    async def _read(
+        self, partition: int, before: int, enough_bytes: int, window_ms: float
+    ) -> list[Passed]:
+        consumer = await self._connected()
+        tp = TopicPartition(self._topic, partition)
+        consumer.assign([tp])
+        begin = (await consumer.beginning_offsets([tp]))[tp]
+        end = (await consumer.end_offsets([tp]))[tp]
+        found: list[Passed] = []
+        while end > begin:
+            start = max(begin, end - PIECE_RECORDS)
+            found = await self._piece(tp, start, end) + found
+            end = start
+            kept = _first_appearances(found, before)
+            num_bytes = sum(cost((1, *one.fingerprint.bands)) for one in kept)
+            if num_bytes >= enough_bytes:
+                break
+            newest = max((one.timestamp_ms for one in kept), default=None)
+            oldest = found[0].timestamp_ms if found else None
+            if newest is not None and oldest is not None and newest - oldest > window_ms:
+                break
+        return _first_appearances(found, before)
+
+    async def _piece(self, tp: TopicPartition, start: int, end: int) -> list[Passed]:
+        """What clean offsets `start` to `end` hold, without texts that no profile compares."""
+        consumer = self._consumer
+        consumer.seek(tp, start)
+        found = []
+        deadline = time.monotonic() + self._kafka.request_timeout_s
+        while await consumer.position(tp) < end:
+            if time.monotonic() > deadline:
+                raise BrokerError(
+                    f"Kafka has not given {tp.topic}/{tp.partition} from offset {start} within "
+                    f"{self._kafka.request_timeout_s:g} s"
+                )
+            breath = time.monotonic()
+            for record in (await consumer.getmany(tp, timeout_ms=200)).get(tp, []):
+                deadline = time.monotonic() + self._kafka.request_timeout_s
+                passed = self._passed(record) if record.offset < end else None
+                if passed is not None:
+                    found.append(passed)
+                if time.monotonic() - breath > BREATH_S:
+                    await asyncio.sleep(0)
+                    breath = time.monotonic()
+        return found
+
+    def _passed(self, record: Any) -> Passed | None:
+        headers = dict(record.headers)
+        try:
+            offset = int(headers[RAW_OFFSET_HEADER])
+            timestamp_ms = int(headers[RAW_TIMESTAMP_HEADER])
+            document = msgspec.json.decode(record.value or b"", type=Document)
+        except (KeyError, ValueError, msgspec.DecodeError):
+            return None  # not ours; the learner counts it
+        fingerprint = self._fingerprint_of(document)
+        return None if fingerprint is None else Passed(offset, timestamp_ms, fingerprint)
+
+    async def _connected(self) -> Any:
+        if self._consumer is None:
+            consumer = AIOKafkaConsumer(
+                **client_options(self._kafka, self._servers),
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                isolation_level=ISOLATION_LEVEL,
+            )
+            await consumer.start()
+            self._consumer = consumer
+        return self._consumer
+
+
+def _first_appearances(found: list[Passed], before: int) -> list[Passed]:
+    """Without what a crash wrote twice, as the learner does it, and without what comes again."""
+    kept: list[Passed] = []
+    for one in found:
+        if one.offset < before and (not kept or one.offset > kept[-1].offset):
+            kept.append(one)
+    return kept
