@@ -97,6 +97,8 @@ def lines(text: str, count: int, unspaced: bool, profile: ProfileSettings) -> No
     if bounds == (1, 1, 1, 1, 0):
         return
     all_lines = [line for line in map(str.strip, text.split("\n")) if line]
+    if not all_lines:
+        return
     num_lines = len(all_lines)
     share = sum(line.startswith(BULLETS) for line in all_lines) / num_lines
     if share > bounds[0]:

@@ -2,8 +2,8 @@
 
 Rejects, changes nothing. Source: the repetition rules of Gopher (Rae et al. 2021, table A1) and the
 duplicate-character rule of FineWeb. Differs: runs of five words stand for Gopher's five to ten,
-since a longer run that repeats holds a shorter one that does; counts over text without spaces take
-characters as words. Called by the pipeline.
+since a longer run that repeats holds a shorter one that does; what is said twice is no top run;
+counts over text without spaces take characters as words. Called by the pipeline.
 """
 
 import itertools
@@ -13,7 +13,7 @@ from riverrun.records import Reason
 from riverrun.settings.profile import ProfileSettings
 from stream.draft import Draft
 from stream.rejected import Rejected
-from stream.stages.words import is_unspaced
+from stream.stages.words import TOKEN, is_unspaced
 
 MIN_WORDS = 20
 """Below this a share of runs says nothing: three words said twice are half of six."""
@@ -31,7 +31,7 @@ def refuse_repetition(draft: Draft, profile: ProfileSettings) -> Draft:
     words = draft.text.split()
     unspaced = is_unspaced(draft.text)
     if unspaced:
-        words = list("".join(words))
+        words = TOKEN.findall(draft.text)
     if len(words) >= MIN_WORDS:
         top_ngram(words, profile.max_top_ngram_share)
         duplicate_ngrams(words, UNSPACED_RUN if unspaced else 5, profile.max_duplicate_ngram_share)
@@ -70,7 +70,7 @@ def top_ngram(words: list[str], largest: float) -> None:
         runs = Counter(zip(*(words[start:] for start in range(length)), strict=False))
         run, count = max(runs.items(), key=lambda item: item[1] * sum(map(len, item[0])))
         share = count * (sum(map(len, run)) + length - 1) / num_characters
-        if count > 1 and share > part * largest:
+        if count > 2 and share > part * largest:
             shown = " ".join(run)[:60]
             raise too_much("repeated_words", f"{shown!r}, {count} times,", share, part * largest)
 

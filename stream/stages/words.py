@@ -5,9 +5,14 @@ Called by the stages that count words, and by the fingerprint.
 
 import re
 
-UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
+LETTERS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
+
+UNSPACED = re.compile(f"[{LETTERS}]")
 """A letter of a script that puts no spaces between words: Thai, Lao, Burmese, Khmer, Chinese and
 Japanese."""
+
+TOKEN = re.compile(rf"[{LETTERS}]|[^\s{LETTERS}]+")
+"""A letter of such a script, or a word of another among them."""
 
 UNSPACED_SHARE = 0.3
 SAMPLE_CHARACTERS = 4000
