@@ -21,11 +21,15 @@ from learner.packing import Packed
 
 
 class Text(NamedTuple):
-    """An example that predicts its own tokens. `owner` is what its losses are added up under."""
+    """An example that predicts its own tokens. `owner` is what its losses are added up under.
+
+    slot: of the replay memory, if it comes from there.
+    """
 
     example: Example
     weight: float
     owner: int
+    slot: int | None = None
 
 
 class Anchor(NamedTuple):
@@ -39,13 +43,18 @@ class Anchor(NamedTuple):
 
 @dataclass(frozen=True)
 class Batch:
-    """One chunk of a step. `sources` index the rows laid end to end."""
+    """One chunk of a step. `sources` index the rows laid end to end.
 
+    texts: whose targets the N are, one after the other. replayed_N: whether from the memory.
+    """
+
+    texts: Sequence[Text]
     packed: Packed
     sources_N: Tensor
     targets_N: Tensor
     weights_N: Tensor
     owners_N: Tensor
+    replayed_N: Tensor
     anchor_sources_M: Tensor
     anchor_weights_M: Tensor
     top_ids_MK: Tensor
@@ -93,11 +102,17 @@ def build(
     text_sources, anchor_sources = sources[: len(texts)], sources[len(texts) :]
     num_kept = anchors[0].top_ids_MK.shape[1] if anchors else 0
     return Batch(
+        texts=texts,
         packed=packed,
         sources_N=whole(s for places in text_sources for s in places),
         targets_N=whole(t for x in texts for t in x.example.tokens[x.example.first_target :]),
         weights_N=real(x.weight for x in texts for _ in range(x.example.num_targets)),
         owners_N=whole(x.owner for x in texts for _ in range(x.example.num_targets)),
+        replayed_N=torch.tensor(
+            [x.slot is not None for x in texts for _ in range(x.example.num_targets)],
+            dtype=torch.bool,
+            device=device,
+        ),
         anchor_sources_M=whole(s for places in anchor_sources for s in places),
         anchor_weights_M=real(a.weight for a in anchors for _ in range(a.example.num_targets)),
         top_ids_MK=torch.cat([a.top_ids_MK for a in anchors]).long().to(device)

@@ -7,11 +7,14 @@ Source: Morales-Brotons et al., Exponential Moving Average of Weights in Deep Le
 that knew nothing.
 """
 
+import copy
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 from torch.nn import Parameter
+
+from riverrun.model.decoder import Decoder
 
 
 class Average:
@@ -37,3 +40,11 @@ class Average:
 
     def weights(self) -> Mapping[str, Tensor]:
         return self._average
+
+    def teacher(self, model: Decoder) -> Decoder:
+        """`model` with the averaged weights: a view that follows them, and takes no memory."""
+        made = copy.deepcopy(model).requires_grad_(False)
+        for name, parameter in made.named_parameters():
+            shared = self._average.get(name)
+            parameter.data = model.get_parameter(name).data if shared is None else shared
+        return made

@@ -10,9 +10,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+import numpy as np
+
 from learner.arrival import Arrival
 from learner.batch import Anchor, Text
 from learner.framing import Example, Framing
+from learner.memory import Sampled
 from learner.origin import Origin
 from learner.recipe import Recipe
 from learner.rehearsal import Due
@@ -20,6 +23,8 @@ from learner.seeds import random_for
 from learner.state import State
 from learner.strategies.protocol import Strategy
 from learner.study import Pair, Student
+
+NOTHING = Sampled(np.zeros(0, np.int64), [])
 
 Work = Literal["new", "rehearsal"]
 
@@ -83,9 +88,10 @@ class Planner:
             for owner, one in enumerate(shown)
             for example in one.examples
         ]
+        replayed = self._replayed(state, len(texts), step)
         texts += [
-            Text(example, self._weight(example), len(shown))
-            for example in self._replayed(state, len(texts), step)
+            Text(example, self._weight(example), len(shown), slot)
+            for slot, example in zip(replayed.slots.tolist(), replayed.examples, strict=True)
         ]
         whole = sum(text.weight * text.example.num_targets for text in texts)
         return Lesson(
@@ -137,12 +143,12 @@ class Planner:
             pairs |= {due.number: its for due, its in zip(unstudied, written, strict=True)}
         return pairs
 
-    def _replayed(self, state: State, num_texts: int, step: int) -> list[Example]:
+    def _replayed(self, state: State, num_texts: int, step: int) -> Sampled:
         if not self._strategy.uses_memory:
-            return []
+            return NOTHING
         share = self._recipe.replay_share
         wanted = round(num_texts * share / (1 - share))
-        return state.memory.sample(wanted, random_for(self._seed, step, "memory")).examples
+        return state.memory.sample(wanted, random_for(self._seed, step, "memory"))
 
     def _anchors(self, step: int) -> list[Anchor]:
         if not self._strategy.uses_origin:

@@ -21,10 +21,14 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
     strategy: str
 
+    optimizer: str
     lr: float
+    """Peak rate of AdamW: of everything, or of what Muon leaves to it."""
     warmup_steps: int
     weight_decay: float
     betas: tuple[float, float]
+    muon_lr: float
+    muon_momentum: float
     grad_clip: float
     precision: Literal["float32", "bfloat16"]
     """Of the matrix products. Weights, optimizer and losses are float32 always."""
@@ -48,6 +52,25 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
     replay_share: float
     memory_blocks: int
+    memory_policy: str
+    memory_half_life: int
+    """Of `recency`: examples that come until one is shown half as often."""
+    memory_power: float
+    """Of `loss-aware`: 0 shows all alike, 1 in proportion to their loss."""
+    experience_by: Literal["steps", "source"]
+    experience_steps: int
+    """An experience, for Avalanche's plugins, is so many steps at most."""
+    experience_blocks: int
+    """Of its new examples a plugin is shown a sample of so many."""
+    distill_weight: float
+    """Of the KL to the averaged weights on replayed text, beside a prediction loss of weight 1."""
+    dark_weight: float
+    """Of the KL to what the model said when it stored the replayed text."""
+    dark_top_k: int
+    reptile_interval: int
+    """Updates between two meta steps."""
+    reptile_rate: float
+    """How far a meta step takes the slow weights towards the fast ones."""
 
     max_passes: int
     target_loss: float
@@ -63,6 +86,11 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     origin_top_k: int
     origin_share: float
     """Of the origin's weights in those that are served."""
+
+    held_out_share: float
+    held_out_after: int
+    """Documents of a source that are all learned before a share of them is held out."""
+    held_out_bucket_s: float
 
     publish_dtype: Literal["float32", "bfloat16"]
 
@@ -85,10 +113,13 @@ class Rhythm(msgspec.Struct, frozen=True, kw_only=True):
 
 SCRATCH = Recipe(
     strategy="replay",
+    optimizer="adamw",
     lr=3e-3,
     warmup_steps=20,
     weight_decay=0.01,
     betas=(0.9, 0.98),
+    muon_lr=0.02,
+    muon_momentum=0.95,
     grad_clip=1.0,
     precision="float32",
     ema_decay=0.95,
@@ -102,6 +133,17 @@ SCRATCH = Recipe(
     study_pairs=0,
     replay_share=0.5,
     memory_blocks=8192,
+    memory_policy="reservoir",
+    memory_half_life=2048,
+    memory_power=0.6,
+    experience_by="steps",
+    experience_steps=200,
+    experience_blocks=256,
+    distill_weight=0.5,
+    dark_weight=0.5,
+    dark_top_k=16,
+    reptile_interval=10,
+    reptile_rate=0.5,
     max_passes=4,
     target_loss=0.5,
     rehearsal_documents=32,
@@ -113,15 +155,21 @@ SCRATCH = Recipe(
     origin_weight=0.0,
     origin_top_k=128,
     origin_share=0.0,
+    held_out_share=0.01,
+    held_out_after=64,
+    held_out_bucket_s=3600.0,
     publish_dtype="float32",
 )
 
 PRETRAINED = Recipe(
-    strategy="replay",
+    strategy="replay+origin",
+    optimizer="adamw",
     lr=1e-4,
     warmup_steps=5,
     weight_decay=0.0,
     betas=(0.9, 0.99),
+    muon_lr=0.02,
+    muon_momentum=0.95,
     grad_clip=1.0,
     precision="float32",
     ema_decay=0.0,
@@ -135,6 +183,17 @@ PRETRAINED = Recipe(
     study_pairs=2,
     replay_share=0.0,
     memory_blocks=8192,
+    memory_policy="reservoir",
+    memory_half_life=2048,
+    memory_power=0.6,
+    experience_by="steps",
+    experience_steps=200,
+    experience_blocks=256,
+    distill_weight=0.5,
+    dark_weight=0.5,
+    dark_top_k=16,
+    reptile_interval=10,
+    reptile_rate=0.5,
     max_passes=9,
     target_loss=0.3,
     rehearsal_documents=6,
@@ -146,6 +205,9 @@ PRETRAINED = Recipe(
     origin_weight=3.0,
     origin_top_k=64,
     origin_share=0.3,
+    held_out_share=0.01,
+    held_out_after=64,
+    held_out_bucket_s=3600.0,
     publish_dtype="bfloat16",
 )
 

@@ -11,7 +11,8 @@ import msgspec
 
 from learner.blend import Blend
 from learner.ema import Average
-from learner.memory import Extra, Memory
+from learner.memory import HOST, Extra, Place
+from learner.memory.make import memory_of
 from learner.optimizer import Optimizer, learning_parameters
 from learner.pace import Pace
 from learner.part import Part
@@ -56,15 +57,19 @@ class State:
     """One model in learning, given untouched. See `step.py` and `checkpoint.py`."""
 
     def __init__(
-        self, model: Decoder, recipe: Recipe, extras: Mapping[str, Extra] | None = None
+        self,
+        model: Decoder,
+        recipe: Recipe,
+        extras: Mapping[str, Extra] | None = None,
+        place: Place = HOST,
     ) -> None:
-        """extras: what the strategy stores in the memory."""
+        """extras: what the strategy stores in the memory. place: where the memory lies."""
         self.model = model
         parameters = learning_parameters(model, recipe)
         self.optimizer = Optimizer(parameters, recipe)
         self.average = Average(parameters, recipe.ema_decay)
         self.blend = Blend(parameters, recipe.origin_share)
-        self.memory = Memory(recipe.memory_blocks, recipe.block_tokens, extras=extras)
+        self.memory = memory_of(recipe, extras, place)
         self.rehearsal = Rehearsal(recipe)
         self.pace = Pace(recipe.lr, recipe.warmup_steps)
         self.progress = Progress()

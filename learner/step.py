@@ -22,13 +22,14 @@ from learner.lesson import Lesson, Planner, Work
 from learner.origin import Origin
 from learner.recipe import Recipe
 from learner.rehearsal import Retired
+from learner.replayed import Replayed
 from learner.seeds import random_for
 from learner.state import State
 from learner.strategies.protocol import Strategy
 from learner.watch.held_out import Routing
 from learner.watch.non_finite import Skipped, Suspect, blame, note
-from learner.watch.protocol import Finding, Watch
-
+from learner.watch.protocol import Finding, Readings, Watch
+from learner.watch.surprise import Surprise
 
 UNKNOWN_LOSS = 1e3
 """Of a document whose loss was not finite, nats a token: JSON knows no infinity."""
@@ -58,7 +59,8 @@ class StepReport(msgspec.Struct, kw_only=True):
     findings: list[Finding] = []
     num_held_out: Counter[str] = Counter()
     skipped: Skipped | None = None
-    readings: dict[str, dict[str, float]] = {}
+    readings: Readings = {}
+    watch_seconds: float = 0.0
 
     def metrics(self) -> dict[str, float]:
         """By metric name, for the manifest."""
@@ -79,6 +81,7 @@ class Sums(NamedTuple):
     loss: float
     nats: list[float]
     divergence: float | None
+    replayed: Replayed
 
 
 class Stepper:
@@ -99,6 +102,7 @@ class Stepper:
         self._seed = seed
         self._strategy = strategy
         self._watches = watches
+        self._surprise = Surprise(framing, recipe)
         self._planner = Planner(recipe, seed, framing, strategy, origin)
 
     def step(
@@ -116,6 +120,7 @@ class Stepper:
         if arrivals and not routing.learned:
             return self._only_held_out(state, routing)
         lesson = self._planner.plan(state, routing.learned, state.progress.step + 1)
+        self._strategy.begin(state, lesson)
         sums = self._gradients(state, lesson, is_stopping)
         if sums is None:
             state.optimizer.forget_gradients()
@@ -133,6 +138,7 @@ class Stepper:
             self._strategy.after_update(state, lesson)
         state.optimizer.forget_gradients()
         skipped = None if is_finite else self._blame(state, lesson)
+        sums.replayed.tell(state.memory)
         report = StepReport(
             step=lesson.step,
             work=lesson.work,
@@ -164,6 +170,7 @@ class Stepper:
         device = model.output_matrix.device
         loss, divergence, num_anchored = 0.0, 0.0, 0
         nats_by_owner = torch.zeros(len(lesson.shown) + 1, dtype=torch.float64, device=device)
+        replayed = Replayed()
         for texts, anchors in chunks(lesson.texts, lesson.anchors, self.recipe.chunk_tokens):
             if is_stopping():
                 return None
@@ -173,11 +180,12 @@ class Stepper:
             losses.total.backward()  # type: ignore[no-untyped-call]
             loss += float(losses.total.detach())
             nats_by_owner.index_add_(0, batch.owners_N, losses.predictions_N.double())
+            replayed.see(batch, losses.predictions_N)
             if losses.divergences_M is not None:
                 divergence += float(losses.divergences_M.sum())
                 num_anchored += len(losses.divergences_M)
         mean = divergence / num_anchored if num_anchored else None
-        return Sums(loss, nats_by_owner[:-1].tolist(), mean)
+        return Sums(loss, nats_by_owner[:-1].tolist(), mean, replayed)
 
     def _only_held_out(self, state: State, routing: Routing) -> StepReport:
         """A step without an update: its documents count, and are learned from by nobody."""
@@ -195,28 +203,21 @@ class Stepper:
         self._count(state, routing, report)
         return report
 
-    @torch.no_grad()
     def _blame(self, state: State, lesson: Lesson) -> Skipped:
         """Each document on its own: neighbours in a row spoil each other's losses."""
-
-        def nats_of(texts: list[Text]) -> float:
-            total = 0.0
-            device = state.model.output_matrix.device
-            for group, _ in chunks(texts, [], self.recipe.chunk_tokens):
-                batch = build(self.framing.prefix, group, [], self.recipe.row_tokens, device)
-                with torch.autocast(device.type, torch.bfloat16, enabled=self._is_mixed):
-                    losses = self._strategy.losses(state.model, batch)
-                total += float(losses.predictions_N.double().sum())
-            return total
-
         by_owner: dict[int, list[Text]] = {}
         for text in lesson.texts:
             by_owner.setdefault(text.owner, []).append(text)
+
+        def alone(owner: int) -> float:
+            texts = [text._replace(owner=0) for text in by_owner.get(owner, [])]
+            return self._surprise.nats_of_examples(state.model, texts, 1)[0]
+
         skipped = blame(
             lesson.step,
             [Suspect(one.source, *(one.raw or (None, None))) for one in lesson.shown],
-            [nats_of(by_owner[owner]) for owner in range(len(lesson.shown))],
-            nats_of(by_owner.get(len(lesson.shown), [])),
+            [alone(owner) for owner in range(len(lesson.shown))],
+            alone(len(lesson.shown)),
         )
         note(state.progress.non_finite, skipped)
         return skipped
@@ -240,7 +241,8 @@ class Stepper:
                 if one.number is not None:
                     state.rehearsal.drop(one.number)
             elif one.number is None:
-                state.memory.add(one.examples, one.source, random)
+                placed = state.memory.add(one.examples, one.source, random)
+                self._strategy.remembered(state, i, placed)
                 num_tokens = sum(len(example.tokens) for example in one.examples)
                 retired.update(
                     state.rehearsal.admit(one.text, one.source, num_tokens, loss, one.raw)

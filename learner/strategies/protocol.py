@@ -7,11 +7,13 @@ its own (importances, a teacher) is a part of the state and returns itself as `p
 N predicted tokens, M anchored positions.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor
 
 from learner.batch import Batch
+from learner.memory import Extra, Placed
 from learner.part import Part
 from riverrun.model.decoder import Decoder
 
@@ -31,6 +33,8 @@ class Losses(NamedTuple):
 class Strategy:
     """A loss from (model, batch with its memory samples); the hooks do nothing unless overridden.
 
+    In a step they are called in the order in which they stand here; `losses` once a chunk.
+
     uses_memory: whether a share of the step's examples comes from the replay memory.
     uses_origin: whether anchors from the origin memory are in the batch.
     """
@@ -39,9 +43,17 @@ class Strategy:
     uses_origin = False
 
     @property
+    def extras(self) -> Mapping[str, Extra]:
+        """What of it the memory stores with each predicted token."""
+        return {}
+
+    @property
     def part(self) -> Part | None:
         """What of it a checkpoint has to hold."""
         return None
+
+    def begin(self, state: "State", lesson: "Lesson") -> None:
+        """A step begins: nothing of it is computed yet."""
 
     def losses(self, model: Decoder, batch: Batch) -> Losses:
         raise NotImplementedError
@@ -51,3 +63,6 @@ class Strategy:
 
     def after_update(self, state: "State", lesson: "Lesson") -> None:
         """The weights have just changed."""
+
+    def remembered(self, state: "State", owner: int, placed: Placed) -> None:
+        """The new document `lesson.shown[owner]` was offered to the memory."""

@@ -1,17 +1,48 @@
-"""Strategies by the name that `learner.strategy` takes."""
+"""Strategies by the name that `learner.strategy` takes: terms joined by `+`, or `finetune`."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
-from learner.strategies.finetune import Finetune
+from learner.avalanche.names import asked, is_avalanche
+from learner.recipe import Recipe
+from learner.strategies.dark import Dark
+from learner.strategies.distill import Distill
+from learner.strategies.origin_anchor import OriginAnchor
 from learner.strategies.protocol import Strategy
 from learner.strategies.replay import Replay
+from learner.strategies.reptile import Reptile
+from learner.strategies.terms import Sum, Term
 from riverrun.errors import InvalidValue
 
-STRATEGIES: dict[str, Callable[[], Strategy]] = {"finetune": Finetune, "replay": Replay}
+FINETUNE = "finetune"
+"""Only the text that is at hand: the floor that everything else has to beat."""
+
+TERMS: dict[str, type[Term]] = {
+    "replay": Replay,
+    "dark": Dark,
+    "distill": Distill,
+    "origin": OriginAnchor,
+    "reptile": Reptile,
+}
+ALLOWED = (
+    f"`{FINETUNE}`, or different ones of {', '.join(TERMS)} and `avalanche:NAME`, joined by `+`"
+)
 
 
-def strategy_named(name: str) -> Strategy:
-    """Raises InvalidValue, listing the names, for any other."""
-    if name not in STRATEGIES:
-        raise InvalidValue("learner.strategy", name, f"one of {', '.join(sorted(STRATEGIES))}")
-    return STRATEGIES[name]()
+def strategy_of(recipe: Recipe, prefix: Sequence[int] = ()) -> Strategy:
+    """The strategy that `recipe.strategy` names; `prefix` is the framing's.
+
+    Raises InvalidValue for an unknown name, and for one that the recipe does not allow.
+    """
+    names = [] if recipe.strategy == FINETUNE else recipe.strategy.split("+")
+    own = [name for name in names if not is_avalanche(name)]
+    if len(set(names)) < len(names) or not set(own) <= TERMS.keys():
+        raise InvalidValue("learner.strategy", recipe.strategy, ALLOWED)
+    plugins = {name: asked(name) for name in names if name not in own}
+    if len(plugins) > 1:
+        raise InvalidValue("learner.strategy", recipe.strategy, "one of Avalanche's at most")
+    terms = {name: TERMS[name](recipe, prefix) for name in own}
+    for name, plugin in plugins.items():
+        from learner.avalanche.term import AvalancheTerm
+
+        terms[name] = AvalancheTerm(plugin, recipe, prefix)
+    return Sum(terms)

@@ -71,6 +71,39 @@ class LearnerSettings(Section):
     memory_blocks: int | None = Field(
         None, ge=1, le=100_000_000, description="Capacity of the replay memory, blocks."
     )
+    memory_policy: Literal["reservoir", "balanced", "recency", "loss-aware"] | None = Field(
+        None,
+        description="What the replay memory keeps and shows: all that ever came alike, each source "
+        "alike, newer text more often, or what was hard more often (reservoir).",
+    )
+    memory_half_life: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000_000,
+        description="`recency`: blocks that come until one is shown half as often.",
+    )
+    memory_power: float | None = Field(
+        None, ge=0, le=10, description="`loss-aware`: a block is shown as loss to this power."
+    )
+    memory_place: Literal["auto", "memory", "mapped", "device"] = Field(
+        "auto",
+        description="Where replay blocks lie: the host's memory, a mapped sparse file in the data "
+        "directory, or beside the model. `auto`: a file for more than 1 GiB.",
+    )
+    experience_by: Literal["steps", "source"] | None = Field(
+        None,
+        description="`avalanche:*`: where an experience ends: after `experience_steps`, or sooner "
+        "when most of a step's documents have another source (steps).",
+    )
+    experience_steps: int | None = Field(
+        None, ge=1, le=10_000_000, description="`avalanche:*`: steps of one experience at most."
+    )
+    experience_blocks: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="`avalanche:*`: blocks of an experience that its plugin is shown at the end.",
+    )
     max_passes: int | None = Field(
         None, ge=1, le=1000, description="Passes over a document at most, the first one included."
     )

@@ -69,7 +69,9 @@ def test_anchoring_keeps_the_model_nearer_to_its_origin(tokenizer: Tokenizer) ->
     """The same text learned with and without: less divergence on the origin's texts."""
     found = []
     for weight in (0.0, 20.0):
-        recipe = msgspec.structs.replace(RECIPE, origin_weight=weight, origin_per_step=3)
+        recipe = msgspec.structs.replace(
+            RECIPE, strategy="replay+origin", origin_weight=weight, origin_per_step=3
+        )
         state, stepper = fakes.state(recipe), fakes.stepper(tokenizer, recipe, origin_of(260))
         for i in range(12):
             report = stepper.step(state, [fakes.arrival(i)])

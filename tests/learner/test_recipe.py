@@ -1,9 +1,10 @@
 """The recipe is the kind's numbers with the operator's instead, and its hash names them."""
 
+import msgspec
 import pytest
 
 from learner.recipe import PRETRAINED, SCRATCH, Recipe, kind_of, resolve, rhythm_of
-from learner.strategies.registry import strategy_named
+from learner.strategies.registry import strategy_of
 from riverrun.errors import InvalidValue
 from riverrun.settings import LearnerSettings
 
@@ -52,5 +53,5 @@ def test_tiny_starts_from_nothing_and_others_do_not() -> None:
 
 
 def test_an_unknown_strategy_is_refused_with_the_names_that_there_are() -> None:
-    with pytest.raises(InvalidValue, match=r"learner.strategy: 'magic' .* finetune, replay"):
-        strategy_named("magic")
+    with pytest.raises(InvalidValue, match=r"learner.strategy: 'magic' .*`finetune`.* replay, dark"):
+        strategy_of(msgspec.structs.replace(SCRATCH, strategy="magic"))
