@@ -24,7 +24,7 @@ def test_a_source_is_paused_when_number_and_share_are_passed() -> None:
 
 def test_few_rejections_or_a_small_share_pause_nobody() -> None:
     assert feed(Pauses(LIMITS), "xxxx") == [None] * 4
-    assert "paused" not in feed(Pauses(LIMITS), "x." * 200)
+    assert "paused" not in feed(Pauses(LIMITS), "x.." * 200)
 
 
 def test_rejections_far_apart_pause_nobody() -> None:

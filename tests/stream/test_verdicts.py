@@ -150,7 +150,7 @@ async def test_the_lag_of_a_partition_that_left_is_not_shown_any_more() -> None:
         async def end_offsets(self, partitions: list[int]) -> dict[int, int]:
             return dict.fromkeys(partitions, 10)
 
-        async def first_timestamp_ms(self, partition: int, offset: int) -> int | None:
+        async def first_timestamp_ms(self, partition: int, _offset: int) -> int | None:
             return 1000 if partition == 0 else None
 
     metrics = StreamMetrics(CollectorRegistry())
