@@ -4,11 +4,12 @@ One row is `context_tokens` cells in each head, and belongs to one sequence from
 its last; so keys of different versions lie in one pool and never in one row. A pass writes its new
 keys through flat cell numbers. Attention reads neighbouring rows as one view: nothing is copied.
 
-Every query is multiplied with the keys as a matrix of its own, of G rows, over a number of columns
-that is a multiple of 16: so what a query sees is computed in the same order, and is the same bit by
-bit, whether its token came alone, in a batch or in the middle of a prompt (a prompt's piece as one
-wide product would take half the time, 0.4 ms against 1.0 for 128 tokens and one layer of SmolLM2,
-and differ in the last bits, which int8 then rounds apart).
+In an exact pass every query is multiplied with the keys as a matrix of its own, of G rows, over a
+number of columns that is a multiple of 16: so what a query sees is computed in the same order, and
+is the same bit by bit, whether its token came alone, in a batch or in the middle of a prompt. A
+prompt's piece as one wide product takes half the time (0.4 ms against 1.0 for 128 tokens and one
+layer of SmolLM2) and differs in the last bits, which int8 rounds apart; fp32 products differ there
+anyway.
 
 Knows nothing of sequences or versions. Called by `serving/runner.py`.
 
@@ -71,6 +72,7 @@ class SlottedCache:
         self.device = torch.device(device)
         self.num_heads = heads = config.num_key_value_heads
         self.num_cells = cells = _aligned(context_tokens)
+        self.group = config.num_heads // heads
         self.scale = config.head_dim**-0.5
         half = max_rows * heads * cells
         # Zeros: a masked key counts nothing, but 0 x NaN of unwritten memory would.
@@ -90,10 +92,15 @@ class SlottedCache:
         return sum(flat.nbytes for flat in self.flat_L)
 
     def window(
-        self, rows: Sequence[int], starts: Sequence[int], counts: Sequence[int]
+        self,
+        rows: Sequence[int],
+        starts: Sequence[int],
+        counts: Sequence[int],
+        *,
+        is_exact: bool = True,
     ) -> "CacheWindow":
         """What one pass over `counts[i]` new tokens of `rows[i]`, from `starts[i]` on, sees."""
-        return CacheWindow(self, rows, starts, counts)
+        return CacheWindow(self, rows, starts, counts, is_exact=is_exact)
 
     def clear(self, row: int) -> None:
         """Forget a row whose values are not finite: zero times NaN would reach the next one."""
@@ -110,19 +117,21 @@ class SlottedCache:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """Neighbouring rows with one new token each: tokens `first` to `end` of the pass."""
+    """Neighbouring rows with equally many new tokens: tokens `first` to `end` of the pass."""
 
     first: int
     end: int
     row: int
+    num_rows: int
+    count: int
     num_seen: int
-    bias_B1S: Tensor
-    """A row for each row and head."""
+    bias: Tensor
+    """For one token a row (rows x heads, 1, S); for more, which start alike, (1, T x G, S)."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """One row with several new tokens."""
+    """One row with several new tokens, in an exact pass."""
 
     first: int
     end: int
@@ -140,6 +149,8 @@ class CacheWindow:
         rows: Sequence[int],
         starts: Sequence[int],
         counts: Sequence[int],
+        *,
+        is_exact: bool,
     ) -> None:
         self._cache = cache
         positions: list[int] = []
@@ -155,25 +166,33 @@ class CacheWindow:
         self._pieces: list[_Piece] = []
         first = i = 0
         while i < len(rows):
-            if counts[i] > 1:
-                self._pieces.append(self._piece(first, rows[i], starts[i], counts[i]))
-                first += counts[i]
-                i += 1
-                continue
-            end = i + 1
-            while end < len(rows) and counts[end] == 1 and rows[end] == rows[end - 1] + 1:
-                end += 1
-            self._runs.append(self._run(first, rows[i], starts[i:end]))
-            first += end - i
+            count, end = counts[i], i + 1
+            if count > 1 and is_exact:
+                self._pieces.append(self._piece(first, rows[i], starts[i], count))
+            else:
+                while (
+                    end < len(rows)
+                    and counts[end] == count
+                    and rows[end] == rows[end - 1] + 1
+                    and (count == 1 or starts[end] == starts[i])
+                ):
+                    end += 1
+                self._runs.append(self._run(first, rows[i], starts[i:end], count))
+            first += count * (end - i)
             i = end
 
-    def _run(self, first: int, row: int, starts: Sequence[int]) -> _Run:
-        cache, end = self._cache, first + len(starts)
-        num_seen = _aligned(max(starts) + 1)
-        bias_BS = self._bias(self.positions_N[first:end], num_seen)
-        if len(starts) > 1:
-            bias_BS = bias_BS.repeat_interleave(cache.num_heads, 0)
-        return _Run(first, end, row, num_seen, bias_BS[:, None])
+    def _run(self, first: int, row: int, starts: Sequence[int], count: int) -> _Run:
+        cache, num_rows = self._cache, len(starts)
+        num_seen = _aligned(max(starts) + count)
+        if count == 1:
+            bias_BS = self._bias(self.positions_N[first : first + num_rows], num_seen)
+            if num_rows > 1:
+                bias_BS = bias_BS.repeat_interleave(cache.num_heads, 0)
+            bias = bias_BS[:, None]
+        else:
+            bias_TS = self._bias(self.positions_N[first : first + count], num_seen)
+            bias = bias_TS.repeat_interleave(cache.group, 0)[None]
+        return _Run(first, first + num_rows * count, row, num_rows, count, num_seen, bias)
 
     def _piece(self, first: int, row: int, start: int, count: int) -> _Piece:
         end, num_seen = first + count, _aligned(start + count)
@@ -193,17 +212,25 @@ class CacheWindow:
         keys, values = cache.keys_L[layer], cache.values_L[layer]
         seen_NHGE = query_NHGE.new_empty(query_NHGE.shape)
         for run in self._runs:
-            query_BGE = query_NHGE[run.first : run.end].reshape(-1, group, width)
-            span = slice(run.row * heads, (run.row + run.end - run.first) * heads)
-            scores_BGS = torch.baddbmm(
-                run.bias_B1S,
-                query_BGE,
+            span = slice(run.row * heads, (run.row + run.num_rows) * heads)
+            split = (run.num_rows, run.count, heads, group, width)
+            query = query_NHGE[run.first : run.end]
+            if run.count > 1:
+                query = query.view(split).transpose(1, 2)
+            scores = torch.baddbmm(
+                run.bias,
+                query.reshape(run.num_rows * heads, -1, width),
                 keys[span, : run.num_seen].transpose(1, 2),
                 alpha=cache.scale,
             )
-            out_BGE = seen_NHGE[run.first : run.end].view(-1, group, width)
-            weights_BGS = torch.softmax(scores_BGS, -1)
-            torch.bmm(weights_BGS, values[span, : run.num_seen], out=out_BGE)
+            weights = torch.softmax(scores, -1)
+            out = seen_NHGE[run.first : run.end]
+            if run.count == 1:
+                torch.bmm(weights, values[span, : run.num_seen], out=out.view(-1, group, width))
+            else:
+                seen = torch.bmm(weights, values[span, : run.num_seen])
+                turned = seen.view(run.num_rows, heads, run.count, group, width).transpose(1, 2)
+                out.view(split).copy_(turned)
         for piece in self._pieces:
             count = piece.end - piece.first
             for head in range(heads):

@@ -51,6 +51,7 @@ class Runner:
             [sequence.row for sequence in batch.sequences if sequence.row is not None],
             [sequence.num_cached for sequence in batch.sequences],
             batch.counts,
+            is_exact=model.precision != "float32",
         )
         hidden_ND = model.hidden(torch.tensor(tokens, device=self.cache.device), window)
         outcomes = [Outcome() for _ in batch.sequences]

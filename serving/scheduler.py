@@ -80,6 +80,10 @@ class Scheduler:
             sequence.row = self._free_rows.popleft()
         if self._prefixes is not None:
             self._prefixes.drop(sequence.row)
+            if found is not None:
+                # What is there already stays as it is: others may begin with it at once.
+                shared = sequence.tokens[: found[1]]
+                self._prefixes.hold(sequence.row, sequence.version, shared)
         if found is None or found[0] == sequence.row:
             return None
         return Copy(found[0], sequence.row, found[1])

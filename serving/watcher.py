@@ -8,8 +8,11 @@ Knows nothing of requests. Started by `serving/main.py`.
 """
 
 import logging
+import os
+import sys
 import threading
 import time
+from collections.abc import Callable
 
 from riverrun.errors import UnknownVersion, VersionRefused
 from riverrun.store import VersionStore
@@ -23,6 +26,9 @@ log = logging.getLogger(__name__)
 PAUSE_AFTER_FAULT_S = 1.0
 """Before a version is tried again that failed for another reason than being wrong (a store that
 does not answer)."""
+
+MAX_PAUSE_S = 0.2
+"""Between two layers of a version that is loaded while answers run."""
 
 
 class Watcher:
@@ -45,6 +51,7 @@ class Watcher:
 
     def run(self) -> None:
         """Look every `poll_interval_s` until stopped."""
+        _step_back()
         pause_s = 0.0
         while not self._stopping.wait(pause_s):
             pause_s = self._look()
@@ -79,12 +86,34 @@ class Watcher:
             self._engine.slots.give_back()
         return self._poll_interval_s
 
+    def _pause(self) -> Callable[[], None]:
+        """Rest three times as long as was worked, while answers run: the engine needs the core.
+
+        So a load never takes more than a quarter of it.
+        """
+        resumed = time.perf_counter()
+
+        def pause() -> None:
+            nonlocal resumed
+            if self._engine.num_rows:
+                worked_s = time.perf_counter() - resumed
+                self._stopping.wait(min(3 * worked_s, MAX_PAUSE_S))
+            resumed = time.perf_counter()
+
+        return pause
+
     def _load(self, version: str, slot: Slot) -> None:
         started = time.perf_counter()
         manifest = self._store.manifest(version)
         with self._store.weights(version) as path:
-            load_into(slot.model, path, version)
+            load_into(slot.model, path, version, self._pause())
         self._tally.metrics.load_seconds.observe(time.perf_counter() - started)
         self._engine.offer(manifest)
         self._offered = version
         log.debug("%s loaded in %.3f s", version, time.perf_counter() - started)
+
+
+def _step_back() -> None:
+    """Give this thread, alone, a low priority; Linux can, elsewhere the pauses must do."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

@@ -34,7 +34,7 @@ def load_into(
 ) -> None:
     """Give `model` the weights of `version`, in the model's own form, whatever the file's is.
 
-    `pause` is called after every few milliseconds of work.
+    `pause` is called after each layer's work, a few milliseconds.
 
     Raises:
         VersionRefused: names, shapes or a value that is not finite.

@@ -60,3 +60,86 @@ def freshness(settings: "Settings", records: int, json_file: Path | None) -> Non
     )
     if json_file is not None:
         replace_file(json_file.absolute(), msgspec.json.encode(result))
+
+
+@bench.command()
+@click.option("--models", default="tiny,smollm2", show_default=True, help="Names, by commas.")
+@click.option("--batches", default="1,4,16", show_default=True, help="Rows, by commas.")
+@click.option("--rounds", type=click.IntRange(1, 1000), default=5, show_default=True)
+@click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True)
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "float32", "bfloat16", "int8"]),
+    default="auto",
+    show_default=True,
+    help="Form of our weights.",
+)
+@json_option
+def decode(
+    models: str, batches: str, rounds: int, threads: int, precision: str, json_file: Path | None
+) -> None:
+    """Tokens a second against transformers' generate in fp32, and against our products alone.
+
+    Both run here, in turn, on the same threads and the same prompts; medians over the rounds.
+    """
+    from typing import Any, cast
+
+    import msgspec
+
+    from bench.decode import Speed, run
+    from riverrun.errors import InvalidValue
+    from riverrun.workspace import replace_file
+
+    try:
+        sizes = [int(batch) for batch in batches.split(",")]
+    except ValueError:
+        raise InvalidValue("--batches", batches, "whole numbers, by commas") from None
+    if not all(1 <= size <= 1024 for size in sizes):
+        raise InvalidValue("--batches", batches, "1 to 1024 each")
+    click.echo(
+        "model (form)          batch  tokens/s  x transformers  of limit  first token  x theirs"
+    )
+
+    def tell(model: str, form: str, batch: int, speed: Speed) -> None:
+        click.echo(
+            f"{f'{model} ({form})':<20}  {batch:>5}  {speed.tokens_per_s:>8.0f}  "
+            f"{speed.vs_transformers:>14.2f}  {speed.vs_limit:>8.2f}  "
+            f"{speed.first_token_s * 1e3:>8.1f} ms  {speed.first_token_vs_transformers:>8.2f}"
+        )
+
+    result = run(
+        models.split(","),
+        sizes,
+        rounds=rounds,
+        threads=threads,
+        precision=cast(Any, precision),
+        tell=tell,
+    )
+    click.echo(
+        "x transformers: their fp32 time by ours; of limit: the time of our matrix products alone "
+        "by ours"
+    )
+    if json_file is not None:
+        replace_file(json_file.absolute(), msgspec.json.encode({"decode": result}))
+
+
+@bench.command()
+@click.option(
+    "--rounds",
+    type=click.IntRange(1, 100_000),
+    default=200,
+    show_default=True,
+    help="Of which each figure is the median.",
+)
+@json_option
+def memory(rounds: int, json_file: Path | None) -> None:
+    """Adding to the replay memory and sampling from it, beside Avalanche's reservoir."""
+    import msgspec
+
+    from bench.memory import run, table
+    from riverrun.workspace import replace_file
+
+    figures = run(rounds, lambda doing: click.echo(doing, err=True))
+    click.echo(table(figures))
+    if json_file is not None:
+        replace_file(json_file.absolute(), msgspec.json.encode(figures))

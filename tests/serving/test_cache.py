@@ -24,26 +24,31 @@ def run(
     rows: list[int],
     starts: list[int],
     pieces: list[torch.Tensor],
+    *,
+    is_exact: bool = True,
 ) -> list[torch.Tensor]:
     """The logits of each piece, (T, V), from one pass."""
     counts = [len(piece) for piece in pieces]
     with torch.inference_mode():
-        window = cache.window(rows, starts, counts)
+        window = cache.window(rows, starts, counts, is_exact=is_exact)
         logits_NV = model.logits(model.hidden(torch.cat(pieces), window))
     return list(logits_NV.split(counts))
 
 
 @pytest.mark.parametrize("rows", [[0, 1, 2], [1, 2, 3], [0, 2, 3], [3, 0, 1]])
 @pytest.mark.parametrize("cuts", [(1, 1, 1), (5, 5, 5), (3, 7, 1), (9, 2, 10)])
+@pytest.mark.parametrize("is_exact", [True, False])
 def test_ragged_pieces_equal_the_full_forward(
-    decoder: Decoder, rows: list[int], cuts: tuple[int, int, int]
+    decoder: Decoder, rows: list[int], cuts: tuple[int, int, int], is_exact: bool
 ) -> None:
     torch.manual_seed(1)
     model = lean_of(decoder)
     texts = [torch.randint(0, 256, (length,)) for length in (12, 20, 15)]
     cache = SlottedCache(CONFIG, max_rows=4, context_tokens=20)
-    first = run(model, cache, rows, [0, 0, 0], [t[:c] for t, c in zip(texts, cuts, strict=True)])
-    rest = run(model, cache, rows, list(cuts), [t[c:] for t, c in zip(texts, cuts, strict=True)])
+    begins = [text[:cut] for text, cut in zip(texts, cuts, strict=True)]
+    ends = [text[cut:] for text, cut in zip(texts, cuts, strict=True)]
+    first = run(model, cache, rows, [0, 0, 0], begins, is_exact=is_exact)
+    rest = run(model, cache, rows, list(cuts), ends, is_exact=is_exact)
     for text, begin, end in zip(texts, first, rest, strict=True):
         full = decoder(text[None])[0]
         torch.testing.assert_close(torch.cat([begin, end]), full, atol=1e-4, rtol=1e-4)
