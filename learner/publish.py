@@ -7,7 +7,6 @@ Publishing the same weights again gives the same version and changes nothing.
 Knows nothing of when (`loop.py`). Called by `loop.py` and `main.py`.
 """
 
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ from learner.identity import Identity
 from learner.journal import Journal, Published
 from learner.recipe import Recipe
 from learner.state import State
-from learner.tensor_file import write_tensors
+from learner.tensor_file import hash_tensors, write_tensors
 from riverrun.metrics import LearnerMetrics
 from riverrun.store import Manifest, VersionStore, version_id
 
@@ -33,10 +32,8 @@ def published_weights(state: State) -> Mapping[str, Tensor]:
 
 
 def hash_of_published(state: State, recipe: Recipe) -> str:
-    """The SHA-256 that a version of these weights has, without keeping the file."""
-    with tempfile.TemporaryDirectory(prefix="riverrun-") as directory:
-        dtype = PUBLISH_DTYPES[recipe.publish_dtype]
-        return write_tensors(Path(directory) / "weights", published_weights(state), dtype)
+    """The SHA-256 that a version of these weights has."""
+    return hash_tensors(published_weights(state), PUBLISH_DTYPES[recipe.publish_dtype])
 
 
 class Publisher:

@@ -9,7 +9,7 @@ Knows nothing of what the tensors are. Called by `snapshots.py`, `origin.py` and
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,27 @@ def write_tensors(
     path: Path, tensors: Mapping[str, Tensor], dtype: torch.dtype | None = None
 ) -> str:
     """The SHA-256 of the file that now holds `tensors`, all as `dtype` if one is given."""
+    digest = hashlib.sha256()
+    with path.open("wb") as file:
+        for data in _chunks(tensors, dtype):
+            digest.update(data)
+            file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    return digest.hexdigest()
+
+
+def hash_tensors(tensors: Mapping[str, Tensor], dtype: torch.dtype | None = None) -> str:
+    """The SHA-256 that `write_tensors` would give."""
+    digest = hashlib.sha256()
+    for data in _chunks(tensors, dtype):
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def _chunks(
+    tensors: Mapping[str, Tensor], dtype: torch.dtype | None
+) -> Iterator[bytes | memoryview]:
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     end = 0
     for name, tensor in tensors.items():
@@ -52,18 +73,10 @@ def write_tensors(
         }
     described = json.dumps(header, separators=(",", ":")).encode()
     described += b" " * (-len(described) % 8)
-    digest = hashlib.sha256()
-    with path.open("wb") as file:
-        for part in (len(described).to_bytes(8, "little"), described):
-            digest.update(part)
-            file.write(part)
-        for tensor in tensors.values():
-            data = bytes_of(tensor.detach().to("cpu", dtype or tensor.dtype))
-            digest.update(data)
-            file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    return digest.hexdigest()
+    yield len(described).to_bytes(8, "little")
+    yield described
+    for tensor in tensors.values():
+        yield bytes_of(tensor.detach().to("cpu", dtype or tensor.dtype))
 
 
 def read_tensors(path: Path, sha256: str) -> dict[str, Tensor]:
