@@ -143,3 +143,39 @@ def memory(rounds: int, json_file: Path | None) -> None:
     click.echo(table(figures))
     if json_file is not None:
         replace_file(json_file.absolute(), msgspec.json.encode(figures))
+
+
+@bench.command()
+@click.option(
+    "--records",
+    type=click.IntRange(1000, 1_000_000),
+    default=20_000,
+    show_default=True,
+    help="Records a round.",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(1, 20),
+    default=3,
+    show_default=True,
+    help="Interleaved rounds; the figures are medians.",
+)
+@json_option
+def clean(records: int, rounds: int, json_file: Path | None) -> None:
+    """The prose profile against a bare faust pass-through, and two workers against one.
+
+    Runs a Kafka of its own in a temporary directory. Beside it the same pipeline at the desk and
+    datatrove's filters, when datatrove is installed (`riverrun[bench]`).
+    """
+    import msgspec
+
+    from bench.clean import run
+    from riverrun.workspace import replace_file
+
+    result = run(records, rounds, lambda line: click.echo(line, err=True))
+    click.echo(
+        f"prose profile {result.records_per_s:,.0f} records/s, {result.ratio:.2f} of bare faust; "
+        f"two workers {result.two_workers:.2f} times one"
+    )
+    if json_file is not None:
+        replace_file(json_file.absolute(), msgspec.json.encode(result))

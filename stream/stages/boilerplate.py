@@ -41,6 +41,16 @@ PHRASES = (
 )  # fmt: skip
 """Lower case."""
 
+STEMS = (
+    "cookie", "policy", "terms of ", "alle rechte", "newsletter", "javascript", "rights reserved",
+    "share on", "share this", "skip to ", "back to top", "click here", "zum inhalt", "nach oben",
+    "politique", "tous droits", "aller au", "mentions l", "derechos", "política", "boletín",
+    "saltar al", "datenschutz", "политика", "права", "隐私", "版权", "ポリシー", "無断転載",
+)  # fmt: skip
+"""One of these is in each phrase: fewer searches in the text that has none of them."""
+
+ASCII_STEMS = tuple(stem for stem in STEMS if stem.isascii())
+
 MENU = re.compile(r"(?:[^|»›·•\n]{1,25}[|»›·•]){2,}[^|»›·•\n]{0,25}")
 """`Home | News | About us`: three or more short names with bars between them."""
 
@@ -49,7 +59,7 @@ def drop_boilerplate(draft: Draft, _: ProfileSettings) -> Draft:
     """The text without the lines that every page has."""
     text = draft.text
     folded = text.lower()
-    has_phrase = any(phrase in folded for phrase in PHRASES)
+    has_phrase = any(stem in folded for stem in (ASCII_STEMS if text.isascii() else STEMS))
     if not has_phrase and not any(bar in text for bar in "|»›·•"):
         return draft
     lines = text.split("\n")

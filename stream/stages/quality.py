@@ -56,8 +56,8 @@ def letters(words: list[str], profile: ProfileSettings) -> None:
     least = profile.min_alphabetic_share
     if not least:
         return
-    # `isalpha` of the whole word answers for most; the others are looked through.
-    num = sum(1 for word in words if word.isalpha() or any(map(str.isalpha, word)))
+    # The first letter answers for most; the others are looked through.
+    num = sum(1 for word in words if word[0].isalpha() or any(map(str.isalpha, word)))
     if num < least * len(words):
         share = num / len(words)
         raise Rejected(

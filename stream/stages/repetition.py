@@ -18,6 +18,9 @@ from stream.stages.words import TOKEN, is_unspaced
 MIN_WORDS = 20
 """Below this a share of runs says nothing: three words said twice are half of six."""
 
+MIN_TIMES = 3
+"""What is said twice is no top run."""
+
 UNSPACED_RUN = 10
 """Characters that are as long as five words."""
 
@@ -33,8 +36,14 @@ def refuse_repetition(draft: Draft, profile: ProfileSettings) -> Draft:
     if unspaced:
         words = TOKEN.findall(draft.text)
     if len(words) >= MIN_WORDS:
-        top_ngram(words, profile.max_top_ngram_share)
-        duplicate_ngrams(words, UNSPACED_RUN if unspaced else 5, profile.max_duplicate_ngram_share)
+        pairs = Counter(itertools.pairwise(words))
+        top_ngram(words, pairs, profile.max_top_ngram_share)
+        length = UNSPACED_RUN if unspaced else 5
+        largest = profile.max_duplicate_ngram_share
+        # A run that stood before is pairs that stood before, one fewer than it has words.
+        num_repeated = len(words) - 1 - len(pairs)
+        if num_repeated > largest * len(words) * (length - 1) / length:
+            duplicate_ngrams(words, length, largest)
     return draft
 
 
@@ -55,33 +64,30 @@ def lines(text: str, profile: ProfileSettings) -> None:
         raise too_much("repeated_lines", "characters in repeated lines", share, largest[1])
 
 
-def top_ngram(words: list[str], largest: float) -> None:
+def top_ngram(words: list[str], pairs: Counter[tuple[str, str]], largest: float) -> None:
     """Raises Rejected when one run of two to four words makes up too much of the text."""
-    if largest >= 1:
+    most = max(pairs.values())
+    if largest >= 1 or most < MIN_TIMES:
         return
     num_characters = sum(map(len, words)) + len(words)
-    pairs = Counter(itertools.pairwise(words))
-    most = max(pairs.values())
     longest = max(map(len, words))
-    # No run of four can occur more often than the most frequent pair.
-    if most * (4 * longest + 3) <= largest * TOP_NGRAMS[-1][1] * num_characters:
-        return
     for length, part in TOP_NGRAMS:
-        runs = Counter(zip(*(words[start:] for start in range(length)), strict=False))
-        run, count = max(runs.items(), key=lambda item: item[1] * sum(map(len, item[0])))
-        share = count * (sum(map(len, run)) + length - 1) / num_characters
-        if count > 2 and share > part * largest:
-            shown = " ".join(run)[:60]
-            raise too_much("repeated_words", f"{shown!r}, {count} times,", share, part * largest)
+        # No longer run can occur more often than the most frequent pair.
+        if most * (length * longest + length - 1) <= part * largest * num_characters:
+            continue
+        runs = zip(*(words[start:] for start in range(length)), strict=False)
+        for run, count in Counter(runs).items():
+            if count < MIN_TIMES:
+                continue
+            share = count * (sum(map(len, run)) + length - 1) / num_characters
+            if share > part * largest:
+                what = f"{' '.join(run)[:60]!r}, {count} times,"
+                raise too_much("repeated_words", what, share, part * largest)
 
 
 def duplicate_ngrams(words: list[str], length: int, largest: float) -> None:
     """Raises Rejected when too many words lie in runs that stood before."""
-    if largest >= 1:
-        return
-    runs = list(zip(*(words[start:] for start in range(length)), strict=False))
-    if len(set(runs)) == len(runs):
-        return
+    runs = zip(*(words[start:] for start in range(length)), strict=False)
     seen = set()
     covered, repeated_to = 0, 0
     for start, run in enumerate(runs):

@@ -8,7 +8,9 @@ STOP_WORDS = {
     language: frozenset(words.split())
     for language, words in {
         "en": "the be to of and that have with is are was for this it not you on as at by from or "
-        "an they which we can has will their if but when there his her who what would been more",
+        "an they which we can has will their if but when there his her who what would been more "
+        "our after before because without its so do does than then out up my me him she he had "
+        "were could about",
         "de": "der die das und ist nicht mit ein eine den dem des zu von auf für sich auch es im "
         "werden wird sind oder wie dass aus bei nach wenn nur noch über durch kann einer als",
         "fr": "le la les des et est une dans que qui pour pas sur avec ce cette sont au aux par "

@@ -12,7 +12,7 @@ from riverrun.settings.profile import ProfileSettings
 from stream.draft import Draft
 from stream.profiles import SHIPPED, STAGES
 from stream.rejected import Rejected
-from stream.stages import markup, pii
+from stream.stages import boilerplate, markup, pii
 from stream.stages.fingerprint import fingerprint
 
 GROWTH = {"normalize": 3.0, "repair": 3.0, "markup": markup.MAX_GROWTH, "pii": pii.MAX_GROWTH}
@@ -160,3 +160,9 @@ def test_time_is_linear_in_nested_markup(piece: str, written_in: str) -> None:
     took(10)
     one, two = min(took(5000) for _ in range(2)), min(took(10_000) for _ in range(2))
     assert two < 3.2 * one + 0.05
+
+
+def test_every_phrase_of_boilerplate_has_a_stem_that_finds_it() -> None:
+    for phrase in boilerplate.PHRASES:
+        stems = boilerplate.ASCII_STEMS if phrase.isascii() else boilerplate.STEMS
+        assert any(stem in phrase for stem in stems), phrase
