@@ -108,6 +108,10 @@ class Loop:
         observe_step(self.metrics, report, time.perf_counter() - began)
         if not report.is_finite:
             log.error("step %d was skipped: loss or gradient is not finite", report.step)
+        if report.skipped is not None:
+            log.error("step %d: %s", report.step, report.skipped.describe())
+        for found in report.findings:
+            log.warning("step %d: %s, %s: %s", report.step, found.kind, found.subject, found.numbers)
         # Rehearsal has no prequential loss: the last new text's stays the news.
         self._step_metrics.update(report.metrics())
         interval_s = (

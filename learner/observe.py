@@ -25,6 +25,7 @@ def observe_step(metrics: LearnerMetrics, report: StepReport, seconds: float) ->
         metrics.non_finite_documents.labels(report.skipped.cause).inc(len(report.skipped.documents))
     for finding in report.findings:
         metrics.findings.labels(finding.kind).inc()
+    metrics.watch_seconds.observe(report.watch_seconds)
     observe_readings(metrics, report.readings)
     if report.work == "new":
         for source, count in report.num_documents.items():

@@ -23,6 +23,7 @@ from learner.journal import Journal, Started
 from learner.lease import Leases
 from learner.loop import Loop
 from learner.machine import this_machine
+from learner.memory import Place
 from learner.mirror import Mirror
 from learner.origin import Origin, remember
 from learner.origin_texts import origin_examples
@@ -71,7 +72,10 @@ def learn(settings: Settings, running: Running, store: VersionStore, leases: Lea
 
     model_files = locate(settings.model)
     model = files.load(model_files, torch.float32, device)
-    assembly = Assembly(recipe, settings.learner.seed, model, Tokenizer(model_files))
+    place = Place(settings.learner.memory_place, device, directory / "memory")
+    assembly = Assembly(
+        recipe, settings.learner.seed, model, Tokenizer(model_files), place, settings.watch
+    )
     state = assembly.state
     with leases.directory.guard():
         identity = settle(

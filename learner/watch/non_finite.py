@@ -50,6 +50,15 @@ class Skipped(msgspec.Struct, frozen=True, kw_only=True):
         """Indices, in the step, of documents that must not come back."""
         return frozenset() if self.cause == "weights" else frozenset(self.indices)
 
+    def describe(self) -> str:
+        """For the log: the cause, and the raw offsets of the first documents."""
+        places = [
+            f"{one.source} {one.partition}:{one.raw_offset}" for one in self.documents[:MAX_FINDINGS]
+        ]
+        more = len(self.documents) - len(places)
+        told = ", ".join(places) + (f" and {more} more" if more else "")
+        return f"not finite for the {self.cause}; raw offsets {told}"
+
     def findings(self) -> list[Finding]:
         """One a document, up to a bound; at least one."""
         common = {"documents": float(len(self.documents))}

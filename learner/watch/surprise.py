@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from learner.batch import Text, build, chunks
+from learner.batch import Batch, Text, build, chunks
 from learner.framing import Framing
 from learner.losses import logits_at, prediction_losses
 from learner.recipe import Recipe
@@ -44,23 +44,47 @@ class Surprise:
     def num_tokens(self, text: str) -> int:
         return self._framing.num_tokens(text)
 
-    @torch.no_grad()
     def nats(self, model: Decoder, texts: Sequence[str]) -> list[float]:
         """Of each text, under the weights that the model wears now."""
-        recipe, device = self._recipe, model.output_matrix.device
         unused = random_for(0, 0, "surprise")
         shown = [
             Text(example, 1.0, owner)
             for owner, text in enumerate(texts)
             for example in self._framing.examples(text, 0, unused)
         ]
-        nats_by_owner = torch.zeros(len(texts), dtype=torch.float64, device=device)
-        is_mixed = recipe.precision == "bfloat16"
+        return self.nats_of_examples(model, shown, len(texts))
+
+    @torch.no_grad()
+    def nats_of_examples(
+        self, model: Decoder, shown: Sequence[Text], num_owners: int
+    ) -> list[float]:
+        """Of each owner's examples."""
+        recipe, device = self._recipe, model.output_matrix.device
+        nats_by_owner = torch.zeros(num_owners, dtype=torch.float64, device=device)
         for group, _ in chunks(shown, [], recipe.chunk_tokens):
             batch = build(self._framing.prefix, group, [], recipe.row_tokens, device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=is_mixed):
-                logits_NV, _ = logits_at(model, batch, anchored=False)
-            losses_N = prediction_losses(logits_NV, batch.targets_N)
+            losses_N = self.losses(model, batch)
             nats_by_owner.index_add_(0, batch.owners_N, losses_N.double())
         found: list[float] = nats_by_owner.tolist()
         return found
+
+    def batch(self, model: Decoder, texts: Sequence[str], most_tokens: int) -> Batch | None:
+        """One forward pass's worth of the texts, at most about `most_tokens`; None if empty."""
+        unused = random_for(0, 0, "surprise")
+        examples = [e for text in texts for e in self._framing.examples(text, 0, unused)]
+        chosen: list[Text] = []
+        for example in examples:
+            if chosen and sum(len(t.example.tokens) for t in chosen) >= most_tokens:
+                break
+            chosen.append(Text(example, 1.0, 0))
+        if not chosen:
+            return None
+        device = model.output_matrix.device
+        return build(self._framing.prefix, chosen, [], self._recipe.row_tokens, device)
+
+    def losses(self, model: Decoder, batch: Batch) -> Tensor:
+        """Nats of each predicted token of a batch, (N,); with gradients where they are on."""
+        is_mixed = self._recipe.precision == "bfloat16"
+        with torch.autocast(batch.targets_N.device.type, torch.bfloat16, enabled=is_mixed):
+            logits_NV, _ = logits_at(model, batch, anchored=False)
+        return prediction_losses(logits_NV, batch.targets_N)

@@ -18,6 +18,7 @@ from riverrun.settings.serving import ServingSettings
 from riverrun.settings.store import StoreSettings
 from riverrun.settings.stream import StreamSettings
 from riverrun.settings.supervisor import SupervisorSettings
+from riverrun.settings.watch import WatchSettings
 
 __all__ = [
     "BrokerSettings",
@@ -29,6 +30,7 @@ __all__ = [
     "StoreSettings",
     "StreamSettings",
     "SupervisorSettings",
+    "WatchSettings",
 ]
 
 
@@ -55,6 +57,7 @@ class Settings(BaseSettings):
     broker: BrokerSettings = BrokerSettings()
     stream: StreamSettings = StreamSettings()
     learner: LearnerSettings = LearnerSettings()
+    watch: WatchSettings = WatchSettings()
     store: StoreSettings = StoreSettings()
     serving: ServingSettings = ServingSettings()
     supervisor: SupervisorSettings = SupervisorSettings()

@@ -16,6 +16,7 @@ from learner.snapshots import hashes
 from learner.state import State
 from learner.step import Stepper
 from learner.strategies.registry import strategy_of
+from learner.watch.protocol import Watch
 from riverrun.model import tiny
 from riverrun.model.decoder import Decoder
 from riverrun.records import Document
@@ -55,10 +56,15 @@ def state(recipe: Recipe = RECIPE) -> State:
     return State(model(), recipe)
 
 
-def stepper(tokenizer: Tokenizer, recipe: Recipe = RECIPE, origin: Origin | None = None) -> Stepper:
+def stepper(
+    tokenizer: Tokenizer,
+    recipe: Recipe = RECIPE,
+    origin: Origin | None = None,
+    watches: Sequence[Watch] = (),
+) -> Stepper:
     framing = Framing(tokenizer, recipe.framings, recipe.block_tokens, recipe.study_pairs)
     strategy = strategy_of(recipe, framing.prefix)
-    return Stepper(recipe, 7, framing, strategy, origin or Origin.empty())
+    return Stepper(recipe, 7, framing, strategy, origin or Origin.empty(), watches)
 
 
 def identity(recipe: Recipe = RECIPE) -> Identity:
