@@ -168,6 +168,7 @@ class RawProducer:
                 **client_options(kafka, self._servers),
                 acks="all",
                 enable_idempotence=True,
+                compression_type=None if kafka.compression == "none" else kafka.compression,
                 linger_ms=2,
                 batch_size=131_072,
                 max_request_size=kafka.max_record_bytes,

@@ -28,7 +28,12 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Text in, answers out": {
         "produce": ("riverrun.cli.produce:produce", "Send text to be learned."),
+        "tail": ("riverrun.cli.tail:tail", "Send what is appended to files, line by line."),
         "clean": ("riverrun.cli.clean:clean", "Clean text at the desk, and say what was done."),
+        "dead-letters": (
+            "riverrun.cli.dead_letters:dead_letters",
+            "List what was rejected, show it, send it back.",
+        ),
         "generate": ("riverrun.cli.generate:generate", "Let the served model answer a prompt."),
     },
     "What was learned": {

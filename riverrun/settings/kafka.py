@@ -43,6 +43,11 @@ class KafkaSettings(Section):
         description="Largest record that the topics take, bytes. Text above "
         "`stream.max_text_bytes` still goes to the dead letters, so this is above that.",
     )
+    compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
+        "none",
+        description="How `riverrun produce` and `tail` compress what they send. All are read, "
+        "whoever writes them; worth it where the network or the disk is the limit.",
+    )
     request_timeout_s: float = Field(
         30.0, gt=0, le=600, description="How long a Kafka request may take, seconds."
     )
