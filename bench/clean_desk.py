@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from riverrun.records import Rejection
 from riverrun.settings import StreamSettings
 from stream.pipeline import Pipeline
 from stream.raw_record import RawRecord
@@ -70,7 +71,7 @@ def our_run(values: list[bytes]) -> Callable[[], None]:
     def run() -> None:
         for raw in records:
             result = pipeline.clean(raw)
-            if hasattr(result, "text"):
+            if not isinstance(result, Rejection):
                 pipeline.fingerprint(result, "raw")
 
     run()

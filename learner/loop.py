@@ -111,7 +111,9 @@ class Loop:
         if report.skipped is not None:
             log.error("step %d: %s", report.step, report.skipped.describe())
         for found in report.findings:
-            log.warning("step %d: %s, %s: %s", report.step, found.kind, found.subject, found.numbers)
+            log.warning(
+                "step %d: %s, %s: %s", report.step, found.kind, found.subject, found.numbers
+            )
         # Rehearsal has no prequential loss: the last new text's stays the news.
         self._step_metrics.update(report.metrics())
         interval_s = (

@@ -43,14 +43,17 @@ def activity(model: Decoder, run: Callable[[], Any]) -> Activity:
         for i, layer in enumerate(model.model.layers):
             name = f"layers.{i}"
 
-            def see_units(module: object, inputs: tuple[Tensor], name: str = name) -> None:
+            def see_units(module: object, inputs: tuple[Tensor], name: str = name) -> None:  # noqa: ARG001
                 dead[name] = dead_share(inputs[0].flatten(0, -2).float())
 
-            handles.append(layer.mlp.down_proj.register_forward_pre_hook(see_units))
+            handles.append(layer.mlp.down_proj.register_forward_pre_hook(see_units))  # type: ignore[union-attr]
             if i in {0, last // 2, last}:
 
                 def see_rank(
-                    module: object, inputs: object, out: Tensor, name: str = name
+                    module: object,  # noqa: ARG001
+                    inputs: object,  # noqa: ARG001
+                    out: Tensor,
+                    name: str = name,
                 ) -> None:
                     rank[name] = effective_rank(out.flatten(0, -2).float())
 

@@ -37,7 +37,7 @@ class Baseline(Watch):
     def before_update(self, state: "State", lesson: "Lesson") -> None:
         pass
 
-    def after_update(self, state: "State", lesson: "Lesson", report: "StepReport") -> list[Finding]:
+    def after_update(self, state: "State", lesson: "Lesson", report: "StepReport") -> list[Finding]:  # noqa: ARG002
         if lesson.work != "new":
             return []
         texts = [one.text.encode() for one in lesson.shown]

@@ -60,4 +60,4 @@ def update_ratios(
 
 def _sample(parameter: Parameter) -> Tensor:
     flat = parameter.detach().reshape(-1)
-    return cast(Tensor, flat[:: max(1, flat.numel() // SAMPLE)])
+    return cast(Tensor, flat[:: max(1, flat.numel() // SAMPLE)])  # type: ignore[redundant-cast]

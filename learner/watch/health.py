@@ -64,7 +64,7 @@ class Health(Watch):
         self._before: dict[str, Tensor] = {}
         self.facts = Facts(allowance=Allowance(settings.probe_share))
 
-    def before_update(self, state: "State", lesson: "Lesson") -> None:
+    def before_update(self, state: "State", lesson: "Lesson") -> None:  # noqa: ARG002
         self._norms, self._before = {}, {}
         if state.progress.num_updates % self._settings.health_interval == 0:
             self._norms = gradient_norms(state.optimizer.parameters)

@@ -53,7 +53,8 @@ class Skipped(msgspec.Struct, frozen=True, kw_only=True):
     def describe(self) -> str:
         """For the log: the cause, and the raw offsets of the first documents."""
         places = [
-            f"{one.source} {one.partition}:{one.raw_offset}" for one in self.documents[:MAX_FINDINGS]
+            f"{one.source} {one.partition}:{one.raw_offset}"
+            for one in self.documents[:MAX_FINDINGS]
         ]
         more = len(self.documents) - len(places)
         told = ", ".join(places) + (f" and {more} more" if more else "")
@@ -91,7 +92,9 @@ def blame(
         cause, indices = "documents", bad
     else:
         cause, indices = "gradient", list(range(len(alone)))
-    return Skipped(step=step, cause=cause, documents=[suspects[i] for i in indices], indices=indices)
+    return Skipped(
+        step=step, cause=cause, documents=[suspects[i] for i in indices], indices=indices
+    )
 
 
 def note(records: list[Skipped], skipped: Skipped) -> None:

@@ -32,9 +32,7 @@ def look_into_layers(state: State, surprise: Surprise, texts: Sequence[str]) -> 
     return activity(state.model, lambda: surprise.losses(state.model, batch))
 
 
-def curvature(
-    state: State, surprise: Surprise, texts: Sequence[str]
-) -> tuple[float, float] | None:
+def curvature(state: State, surprise: Surprise, texts: Sequence[str]) -> tuple[float, float] | None:
     """The lowest and highest, in a block of the last layers' parameters."""
     batch = surprise.batch(state.model, texts, TOKENS)
     if batch is None:
@@ -73,9 +71,7 @@ def chosen_block(parameters: Iterable[Parameter]) -> list[Parameter]:
     return block
 
 
-def _gradient(
-    state: State, surprise: Surprise, batch: Batch, block: Sequence[Parameter]
-) -> Tensor:
+def _gradient(state: State, surprise: Surprise, batch: Batch, block: Sequence[Parameter]) -> Tensor:
     with torch.enable_grad():
         loss = surprise.losses(state.model, batch).mean()
         gradients = torch.autograd.grad(loss, block)

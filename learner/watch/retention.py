@@ -123,7 +123,7 @@ class Retention(Watch):
     def before_update(self, state: "State", lesson: "Lesson") -> None:
         pass
 
-    def after_update(self, state: "State", lesson: "Lesson", report: "StepReport") -> list[Finding]:
+    def after_update(self, state: "State", lesson: "Lesson", report: "StepReport") -> list[Finding]:  # noqa: ARG002
         facts = self.facts
         facts.allowance.earn(sum(report.num_tokens.values()))
         # A token is at least about a byte, so this is no less than the cost.

@@ -67,7 +67,7 @@ class StreamMetrics:
         )
         self.late = Counter(
             "riverrun_stream_late_records",
-            "Documents whose own time lies more than stream.late_s behind their source's watermark.",
+            "Documents whose own time lies over stream.late_s behind their source's watermark.",
             ["source"],
             registry=registry,
         )

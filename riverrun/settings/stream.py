@@ -50,7 +50,7 @@ class StreamSettings(Section):
         16_777_216,
         ge=0,
         le=4_294_967_296,
-        description="Memory of duplicates, bytes a raw partition: 16 MiB are the newest 37,000 texts "
+        description="Memory of duplicates, bytes a partition: 16 MiB are the newest 37,000 texts "
         "of a profile that compares whole texts, 7,000 of one that finds near duplicates. 0: none.",
     )
     duplicates_window_s: float = Field(
@@ -65,14 +65,14 @@ class StreamSettings(Section):
         ge=0,
         le=1_000_000_000,
         description="A source is paused when so many of its records in one raw partition were "
-        "rejected within `pause_window_s`, and `pause_share` of all: a producer or a rule is broken "
+        "rejected within `pause_window_s`, and `pause_share` of all: producer or rule is broken "
         "then. Repetitions do not count. 0: never.",
     )
     pause_share: float = Field(
         0.9,
         ge=0,
         le=1,
-        description="The share that goes with it: more must be rejected. Strict profiles reject two "
+        description="The share with it: more must be rejected. Strict profiles reject two "
         "thirds of the web.",
     )
     pause_window_s: float = Field(

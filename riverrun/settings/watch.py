@@ -25,7 +25,7 @@ class WatchSettings(Section):
         1e-4,
         gt=0,
         lt=1,
-        description="A layer whose gradient (root mean square) is below this share of the strongest "
+        description="A layer whose gradient (root mean square) is below this share of the strongest "  # noqa: E501
         "layer's vanishes.",
     )
     update_ratio_most: float = Field(

@@ -53,5 +53,7 @@ def test_tiny_starts_from_nothing_and_others_do_not() -> None:
 
 
 def test_an_unknown_strategy_is_refused_with_the_names_that_there_are() -> None:
-    with pytest.raises(InvalidValue, match=r"learner.strategy: 'magic' .*`finetune`.* replay, dark"):
+    with pytest.raises(
+        InvalidValue, match=r"learner.strategy: 'magic' .*`finetune`.* replay, dark"
+    ):
         strategy_of(msgspec.structs.replace(SCRATCH, strategy="magic"))
