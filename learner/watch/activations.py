@@ -1,10 +1,10 @@
 """What the layers do on a batch: units that are dead, and how many directions are in use.
 
-A SwiGLU unit is dead on a batch when its largest output is a thousandth of the layer's typical
-one. The effective rank is the exponential of the entropy of the hidden states' spectrum (centred),
-as a share of what the batch or the width allows: 1 when all directions are used alike, near 0 when
-all tokens look the same. Of three layers only (first, middle, last): each costs an eigenvalue
-problem of the width.
+A SwiGLU unit is dead on a batch when its largest output is a thousandth of what the layer's units
+reach on average. The effective rank is the exponential of the entropy of the hidden states'
+spectrum (centred), as a share of what the batch or the width allows: 1 when all directions are used
+alike, near 0 when all tokens look the same. Of three layers only (first, middle, last): each costs
+an eigenvalue problem of the width.
 
 Knows nothing of what is healthy. Called by `health.py`.
 
