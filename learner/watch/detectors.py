@@ -85,15 +85,18 @@ class Detectors:
     # The checkpoint's view
 
     def facts(self) -> Facts:
+        """Floats all of them: river begins with integers, which are other bytes in JSON."""
         return Facts(
             sums=[
                 PageHinkleyFacts(
                     num=page._x_mean.n,
-                    mean=page._x_mean.get(),
-                    sum_up=page._sum_increase,
-                    sum_down=page._sum_decrease,
-                    least_up=page._min_increase if math.isfinite(page._min_increase) else None,
-                    most_down=page._max_decrease,
+                    mean=float(page._x_mean.get()),
+                    sum_up=float(page._sum_increase),
+                    sum_down=float(page._sum_decrease),
+                    least_up=float(page._min_increase)
+                    if math.isfinite(page._min_increase)
+                    else None,
+                    most_down=float(page._max_decrease),
                     detected=page.drift_detected,
                 )
                 for page in self._sums

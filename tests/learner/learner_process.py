@@ -10,7 +10,7 @@ from pathlib import Path
 
 from riverrun.settings import Settings
 from riverrun.store import Manifest, VersionStore
-from riverrun.workspace import Workspace
+from riverrun.workspace import Workspace, lock_within
 from tests.learner import killing
 
 DEADLINE_S = 60.0
@@ -42,6 +42,23 @@ class Learner:
     def kill(self) -> None:
         self.child.kill()
         self.child.wait()
+
+    def pause(self) -> None:
+        """SIGSTOP, outside of the leases' critical sections: inside, nobody may follow it."""
+        deadline = time.monotonic() + DEADLINE_S
+        while True:
+            self.child.send_signal(signal.SIGSTOP)
+            # Not before the kernel says so: a signal that is pending stops nothing yet.
+            os.waitid(os.P_PID, self.child.pid, os.WSTOPPED | os.WNOWAIT)
+            if all(self._is_free(place) for place in ("learner", "store")):
+                return
+            assert time.monotonic() < deadline
+            self.child.send_signal(signal.SIGCONT)
+            time.sleep(0.01)
+
+    def _is_free(self, place: str) -> bool:
+        with (self.settings.data_dir / place / "LEASE.lock").open("a+") as file:
+            return lock_within(file, 0)
 
     def stop(self) -> int:
         self.child.send_signal(signal.SIGTERM)
