@@ -20,7 +20,7 @@ def observe_step(metrics: LearnerMetrics, report: StepReport, seconds: float) ->
     for why, count in report.retired.items():
         metrics.due_retired.labels(why).inc(count)
     for source, count in report.num_held_out.items():
-        metrics.held_out_documents.labels(source).inc(count)
+        metrics.held_out_documents.labels(metrics.source(source)).inc(count)
     if report.skipped is not None:
         metrics.non_finite_documents.labels(report.skipped.cause).inc(len(report.skipped.documents))
     for finding in report.findings:
@@ -29,7 +29,7 @@ def observe_step(metrics: LearnerMetrics, report: StepReport, seconds: float) ->
     observe_readings(metrics, report.readings)
     if report.work == "new":
         for source, count in report.num_documents.items():
-            metrics.documents.labels(source).inc(count)
+            metrics.documents.labels(metrics.source(source)).inc(count)
     if report.prequential_loss is not None:
         metrics.prequential_loss.set(report.prequential_loss)
     if report.bits_per_byte is not None:

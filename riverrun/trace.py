@@ -106,6 +106,8 @@ class CleanTopic:
             if not newest_raw < raw_offset <= span.raw_last:
                 continue
             newest_raw = raw_offset
+            if raw_offset in span.held_out:
+                continue
             yield TracedDocument(
                 step=span.step,
                 partition=span.partition,

@@ -4,6 +4,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from riverrun.metrics.buckets import LATENCY_S
 
+MAX_SOURCES = 256
+"""Series by source; Prometheus keeps each one that it ever saw."""
+OTHER = "other"
+
 
 class LearnerMetrics:
     """The training loop."""
@@ -129,7 +133,15 @@ class LearnerMetrics:
             "Steps done again from the journal after a restart.",
             registry=registry,
         )
+        self._sources: set[str] = set()
         self.watch(registry)
+
+    def source(self, name: str) -> str:
+        """The label of a source: its name, or `other` when there are too many for a series each."""
+        if name not in self._sources and len(self._sources) >= MAX_SOURCES:
+            return OTHER
+        self._sources.add(name)
+        return name
 
     def watch(self, registry: CollectorRegistry) -> None:
         """What `learner/watch` measures: health, held-out text and forgetting, drift."""
