@@ -1,10 +1,11 @@
 """Decode speed of the engine against transformers' `generate` in fp32, and against its own limit.
 
 Both decode the same prompts greedily on the same threads, in turn, round by round, and never end
-early. The whole engine runs: scheduler, cache, sampling and text, only not the socket. The limit is
-what its matrix products alone take at the same batch: every projection in the form that is served
-(with the cutting of activations that int8 products need), and attention's two products over the
-mean number of columns. `vs_projections` leaves attention's out.
+early; ratios are taken in each round, and their medians are given. The whole engine runs:
+scheduler, cache, sampling and text, only not the socket. The limit, held against the median step,
+is what its matrix products alone take at the same batch: every projection in the form that is
+served (with the cutting of activations that int8 products need), and attention's two products over
+the mean number of columns. `vs_projections` leaves attention's out.
 
 Called by `riverrun bench decode`.
 """
@@ -119,29 +120,21 @@ def _measured(ours: "_Ours", theirs: "_Theirs", batch: int, rounds: int) -> Spee
     taken: dict[str, list[float]] = {}
     for number in range(rounds + 1):
         their_first, their_token = theirs.decode(prompts)
-        our_first, our_token = ours.decode(prompts.tolist())
+        our_first, our_token, our_step = ours.decode(prompts.tolist())
         projections, attention = ours.limit(batch)
         if number == 0:
             # Both have warmed up.
             continue
-        for name, seconds in {
-            "their_first": their_first,
-            "their_token": their_token,
-            "our_first": our_first,
-            "our_token": our_token,
-            "projections": projections,
-            "limit": projections + attention,
+        for name, value in {
+            "tokens_per_s": batch / our_token,
+            "vs_transformers": their_token / our_token,
+            "vs_limit": (projections + attention) / our_step,
+            "vs_projections": projections / our_step,
+            "first_token_s": our_first,
+            "first_token_vs_transformers": their_first / our_first,
         }.items():
-            taken.setdefault(name, []).append(seconds)
-    median = {name: statistics.median(seconds) for name, seconds in taken.items()}
-    return Speed(
-        tokens_per_s=batch / median["our_token"],
-        vs_transformers=median["their_token"] / median["our_token"],
-        vs_limit=median["limit"] / median["our_token"],
-        vs_projections=median["projections"] / median["our_token"],
-        first_token_s=median["our_first"],
-        first_token_vs_transformers=median["their_first"] / median["our_first"],
-    )
+            taken.setdefault(name, []).append(value)
+    return Speed(**{name: statistics.median(values) for name, values in taken.items()})
 
 
 class _Ours:
@@ -171,9 +164,9 @@ class _Ours:
         )
         self._engine.offer(_manifest(directory.name))
 
-    def decode(self, prompts: list[list[int]]) -> tuple[float, float]:
+    def decode(self, prompts: list[list[int]]) -> tuple[float, float, float]:
         """Seconds to a row's first token, the mean over rows; and, once all have theirs, for one
-        token of every row."""
+        token of every row, the mean and the median."""
         with _no_collection():
             started = time.perf_counter()
             sequences = [
@@ -193,16 +186,15 @@ class _Ours:
                 num_new = sum(sequence.num_generated > 0 for sequence in sequences) - len(firsts)
                 firsts += [time.perf_counter() - started] * num_new
             first = statistics.mean(firsts)
-            before = sum(sequence.num_generated for sequence in sequences)
-            started = time.perf_counter()
-            # Until the first row ends, all are full.
+            steps: list[float] = []
+            # Until the first row ends, every step gives all of them a token.
             while all(sequence.num_generated < NEW_TOKENS for sequence in sequences):
+                started = time.perf_counter()
                 self._engine.step()
-            taken = time.perf_counter() - started
-            made = sum(sequence.num_generated for sequence in sequences) - before
+                steps.append(time.perf_counter() - started)
         while self._engine.num_rows:
             self._engine.step()
-        return first, taken / made * len(prompts)
+        return first, statistics.mean(steps), statistics.median(steps)
 
     def limit(self, batch: int) -> tuple[float, float]:
         """Seconds of one step's projections alone, and of attention's products."""
@@ -249,7 +241,7 @@ class _Theirs:
         self._configuration = library.GenerationConfig
 
     def decode(self, prompts: torch.Tensor) -> tuple[float, float]:
-        """As `_Ours.decode`."""
+        """Seconds to the first tokens, and from then on for one token of every row, the mean."""
         first = self._seconds(prompts, 1)
         return first, (self._seconds(prompts, NEW_TOKENS) - first) / (NEW_TOKENS - 1)
 
