@@ -12,12 +12,16 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from learner.framing import Example
 
+Places = npt.NDArray[np.int64]
 PREFIX_SEGMENT = 0
+EVEN = 0.9
+"""Share of rows that must be text for each example to have one of its own."""
 
 
 def lay_out(lengths: Sequence[int], row_tokens: int) -> list[list[int]]:
@@ -27,6 +31,9 @@ def lay_out(lengths: Sequence[int], row_tokens: int) -> list[list[int]]:
     lower index, so equal lengths give equal rows.
     """
     num_rows = max(1, math.ceil(sum(lengths) / row_tokens))
+    if sum(lengths) >= EVEN * max(lengths) * len(lengths):
+        # As good as equal: a row for each wastes little, and causality alone keeps them apart.
+        num_rows = len(lengths)
     rows: list[list[int]] = [[] for _ in range(num_rows)]
     room = [(0, row) for row in range(num_rows)]
     for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
@@ -59,6 +66,7 @@ class Packed:
         follows_BT = np.zeros((len(rows), width), np.bool_)
         self._starts = [(0, 0)] * len(examples)
         self._num_shared, self._width = len(shared), width
+        self._has_neighbours = bool(shared) or len(rows) < len(examples)
         for r, row in enumerate(rows):
             tokens_BT[r, : len(shared)] = shared
             positions_BT[r, : len(shared)] = np.arange(len(shared))
@@ -79,16 +87,19 @@ class Packed:
         self._segments_BT = torch.from_numpy(segments_BT).to(device)
         self._follows_BT = torch.from_numpy(follows_BT).to(device)
 
-    def sources(self, index: int, example: Example) -> list[int]:
+    def sources(self, index: int, example: Example) -> Places:
         """Where, in the rows laid end to end, each target of the example is predicted."""
         row, start = self._starts[index]
-        places = [start + i - 1 for i in range(example.first_target, len(example.tokens))]
+        places = np.arange(start + example.first_target - 1, start + len(example.tokens) - 1)
         if example.first_target == 0:
             places[0] = self._num_shared - 1
-        return [row * self._width + place for place in places]
+        return places + row * self._width
 
     @property
-    def mask_BTS(self) -> Tensor:
+    def mask_BTS(self) -> Tensor | None:
+        """Who sees whom; None where each row is one example, and its padding comes after it."""
+        if not self._has_neighbours:
+            return None
         same_BTS = self._segments_BT[:, :, None] == self._segments_BT[:, None, :]
         prefix_BTS = (self._segments_BT == PREFIX_SEGMENT)[:, None, :] & self._follows_BT[
             :, :, None

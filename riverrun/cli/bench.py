@@ -179,3 +179,85 @@ def clean(records: int, rounds: int, json_file: Path | None) -> None:
     )
     if json_file is not None:
         replace_file(json_file.absolute(), msgspec.json.encode(result))
+
+
+@bench.command()
+@settings_options()
+@click.option("--rounds", type=click.IntRange(1, 10_000), default=40, show_default=True)
+@json_option
+def train(settings: "Settings", rounds: int, json_file: Path | None) -> None:
+    """Tokens a second of the learner's whole step, over those of a bare torch loop.
+
+    Both run here, in turn, on the same blocks; medians over the rounds. --model chooses the model.
+    """
+    import msgspec
+
+    from bench.train import run
+    from riverrun.supervisor.model_fetch import fetch_model
+    from riverrun.workspace import replace_file
+
+    fetch_model(settings.model)
+    result = run(settings, rounds)
+    click.echo(
+        f"{result.model}: {result.tokens_per_s:,.0f} tokens/s, bare {result.bare_tokens_per_s:,.0f}"
+        f" (ratio {result.ratio:.3f}, of processor time {result.cpu_ratio:.3f}); "
+        f"a step of {result.tokens_per_step:,} tokens takes "
+        f"{result.step_s * 1e3:.0f} ms, {result.rounds} rounds"
+    )
+    if json_file is not None:
+        replace_file(json_file.absolute(), msgspec.json.encode(result))
+
+
+@bench.command()
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="JSON lines with `text` and `source`, the languages one after the other.",
+)
+@click.option("--strategies", default="all", show_default=True, help="Names, by commas.")
+@click.option(
+    "--bytes",
+    "max_bytes",
+    type=click.IntRange(1000),
+    help="Learned of each language at most; without it all of them (an hour on one core).",
+)
+@click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True)
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Draw the curves there (PNG; needs matplotlib).",
+)
+@json_option
+def retention(
+    data: Path | None,
+    strategies: str,
+    max_bytes: int | None,
+    threads: int,
+    plot: Path | None,
+    json_file: Path | None,
+) -> None:
+    """Languages one after the other: what is learned, and what is left of the first ones.
+
+    Bits a byte (lower is better) of `tiny` in one pass, for ours, finetuning, Avalanche's plugins
+    and retraining; `bench/retention.py` says what each number is.
+    """
+    import msgspec
+
+    from bench.retention import names_in, run
+    from riverrun.workspace import replace_file
+
+    result = run(
+        data,
+        names_in(strategies),
+        lambda text: click.echo(text, err=True),
+        max_bytes=max_bytes,
+        threads=threads,
+    )
+    for text in result.lines():
+        click.echo(text)
+    if json_file is not None:
+        replace_file(json_file.absolute(), msgspec.json.encode(result))
+    if plot is not None:
+        from bench.retention_plot import draw
+
+        draw(result, plot)

@@ -1,0 +1,305 @@
+"""Retention: languages one after the other, and what is left of the first ones at the end.
+
+Each strategy learns the stream in one pass with the learner's own step. All numbers are bits a byte
+of UTF-8, of the averaged weights (those that are served), and lower is better:
+
+* prequential: of each step's new text before the step learned from it, over all bytes.
+* final: at the end of the stream, on the held-out text of each language (its last 20 kB), the mean
+  over languages.
+* forgetting: for each language but the last, its final number minus the best one that was seen at
+  the end of a language before the last; the mean. Below 0: it still grew better.
+* flops: 6 N for each trained token, 2 N for each that a teacher reads only; N: all parameters.
+  Measuring is not counted, nor the optimizer (`seconds` has all but the measuring).
+
+`retrain` is what one would do without an online learner: after each tenth of the stream, from
+scratch, on all text so far in random order, as often over it as ours has shown each token on
+average; optimizer, rate, batch and average are ours. Only the last of these trainings
+is done, since only it is needed for `final`; the compute of all ten is counted, and
+`flops_once` is that of the last alone. It has no prequential number: a step's text is never met by
+weights that are as new.
+
+`naive` is AdamW on the new text alone. Avalanche's plugins run in our step, with AdamW, an
+experience a language; `avalanche:Replay` is the mathematics of its ReplayPlugin (each batch half
+new, half from a reservoir), with our memory in place of its data loader.
+"""
+
+import math
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
+from pathlib import Path
+
+import msgspec
+import torch
+
+from bench.languages import Language, languages
+from learner.arrival import Arrival
+from learner.assembly import Assembly
+from learner.origin import Origin
+from learner.recipe import SCRATCH, Recipe
+from learner.start import fix_arithmetic
+from learner.state import State
+from learner.watch.surprise import Surprise
+from riverrun.device import has_bfloat16
+from riverrun.errors import InvalidValue
+from riverrun.model import files
+from riverrun.model.zoo import locate
+from riverrun.records import Document
+from riverrun.tokenizer import Tokenizer
+
+MODEL = "tiny"
+SEED = 1
+NUM_LOOKS = 4
+"""At the held-out text in each language; only the last one counts in a score."""
+NUM_RETRAININGS = 10
+ONLINE = ("ours", "naive", "avalanche:Replay", "avalanche:EWC", "avalanche:LwF", "avalanche:A-GEM")
+STRATEGIES = (*ONLINE, "retrain")
+PLUGINS = {
+    "avalanche:EWC": "avalanche:EWC:ewc_lambda=10",
+    "avalanche:LwF": "avalanche:LwF",
+    "avalanche:A-GEM": "avalanche:AGEM",
+}
+
+
+class Score(msgspec.Struct, kw_only=True):
+    """See the module. curve: after so many bytes, bits a byte of each language's held-out text."""
+
+    prequential: float | None
+    final: float
+    forgetting: float | None
+    flops: float
+    flops_once: float | None = None
+    seconds: float
+    steps: int
+    recipe: Recipe
+    by_language: dict[str, float]
+    curve: list[tuple[int, dict[str, float]]]
+
+
+class Retention(msgspec.Struct, kw_only=True):
+    """boundaries: bytes learned at the end of each language."""
+
+    model: str
+    parameters: int
+    boundaries: list[int]
+    strategies: dict[str, Score]
+
+    def lines(self) -> list[str]:
+        return [line(name, score) for name, score in self.strategies.items()]
+
+
+def ours(precision: str) -> Recipe:
+    """The recipe that `tiny` has, in one pass over all of the text."""
+    return msgspec.structs.replace(
+        SCRATCH, precision=precision, max_passes=1, held_out_share=0.0, origin_texts=0
+    )
+
+
+def recipe_of(name: str, base: Recipe) -> Recipe:
+    adamw = msgspec.structs.replace(base, optimizer="adamw", lr=3e-3, experience_by="source")
+    if name in ("ours", "retrain"):
+        return base
+    if name == "naive":
+        return msgspec.structs.replace(adamw, strategy="finetune")
+    if name == "avalanche:Replay":
+        return msgspec.structs.replace(
+            adamw, strategy="replay", replay_share=0.5, memory_policy="reservoir"
+        )
+    strategy = PLUGINS.get(name, name)
+    return msgspec.structs.replace(adamw, strategy=strategy, experience_steps=1_000_000)
+
+
+class Run:
+    """One model that learns; what it is asked is not part of its learning."""
+
+    def __init__(self, model_files: Path, recipe: Recipe) -> None:
+        model = files.load(model_files, torch.float32, torch.device("cpu"))
+        assembly = Assembly(recipe, SEED, model, Tokenizer(model_files))
+        self.recipe = recipe
+        self.state: State = assembly.state
+        self.stepper = assembly.stepper(Origin.empty())
+        self.seconds = 0.0
+        self.num_parameters = sum(p.numel() for p in model.parameters())
+        self.num_trained = 0
+        self.num_taught = 0
+        self._served = self.state.average.teacher(model)
+        self._surprise = Surprise(assembly.framing, recipe)
+        self._offset = 0
+
+    def learn(self, texts: Sequence[str], source: str) -> None:
+        arrivals = [
+            Arrival(
+                0,
+                self._offset + i,
+                self._offset + i,
+                0,
+                Document(text=text, source=source, timestamp_ms=0),
+            )
+            for i, text in enumerate(texts)
+        ]
+        self._offset += len(texts)
+        began = time.perf_counter()
+        report = self.stepper.step(self.state, arrivals)
+        self.seconds += time.perf_counter() - began
+        assert report is not None
+        self.num_trained += sum(report.num_tokens.values())
+        if "distill" in self.recipe.strategy:
+            self.num_taught += report.num_tokens["memory"]
+
+    @torch.no_grad()
+    def nats(self, texts: Sequence[str]) -> float:
+        """Of the served weights."""
+        return sum(self._surprise.nats(self._served, texts))
+
+    def bits_per_byte(self, texts: Sequence[str]) -> float:
+        return self.nats(texts) / math.log(2) / sum(len(text.encode()) for text in texts)
+
+    @property
+    def flops(self) -> float:
+        return self.num_parameters * (6.0 * self.num_trained + 2.0 * self.num_taught)
+
+
+def steps_of(texts: Sequence[str], max_step_tokens: int) -> Iterator[list[str]]:
+    """As the loop gathers them when it is behind."""
+    group: list[str] = []
+    filled = 0
+    for text in texts:
+        length = len(text.encode()) + 2
+        if group and filled + length > max_step_tokens:
+            yield group
+            group, filled = [], 0
+        group.append(text)
+        filled += length
+    if group:
+        yield group
+
+
+def online(run: Run, stream: Sequence[Language], tell: Callable[[str], None]) -> Score:
+    nats, num_bytes, num_steps = 0.0, 0, 0
+    curve: list[tuple[int, dict[str, float]]] = []
+    ends: list[dict[str, float]] = []
+    for language in stream:
+        steps = list(steps_of(language.records, run.recipe.max_step_tokens))
+        looks = {round(len(steps) * look / NUM_LOOKS) for look in range(1, NUM_LOOKS + 1)}
+        for number, texts in enumerate(steps, 1):
+            nats += run.nats(texts)
+            num_bytes += sum(len(text.encode()) for text in texts)
+            run.learn(texts, language.name)
+            num_steps += 1
+            if number in looks:
+                now = {one.name: run.bits_per_byte(one.held_out) for one in stream}
+                curve.append((num_bytes, now))
+        ends.append(now)
+        shown = ", ".join(f"{name} {bits:.3f}" for name, bits in now.items())
+        tell(f"after {language.name} ({run.seconds:.0f} s): {shown}")
+    final = ends[-1]
+    earlier = [one.name for one in stream[:-1]]
+    before = [min(bits[name] for bits in ends[:-1]) for name in earlier]
+    lost = [final[name] - best for name, best in zip(earlier, before, strict=True)]
+    return Score(
+        prequential=nats / math.log(2) / num_bytes,
+        final=sum(final.values()) / len(final),
+        forgetting=sum(lost) / len(lost) if lost else None,
+        flops=run.flops,
+        seconds=run.seconds,
+        steps=num_steps,
+        recipe=run.recipe,
+        by_language=final,
+        curve=curve,
+    )
+
+
+def retrain(run: Run, stream: Sequence[Language], num_passes: int) -> Score:
+    """The last one of NUM_RETRAININGS, on all text."""
+    every = [(text, one.name) for one in stream for text in one.records]
+    shuffler = random.Random(SEED)
+    num_steps = 0
+    for _ in range(num_passes):
+        shuffler.shuffle(every)
+        for texts in steps_of([text for text, _ in every], run.recipe.max_step_tokens):
+            run.learn(texts, "all")
+            num_steps += 1
+    final = {one.name: run.bits_per_byte(one.held_out) for one in stream}
+    return Score(
+        prequential=None,
+        final=sum(final.values()) / len(final),
+        forgetting=None,
+        flops=run.flops * sum(range(1, NUM_RETRAININGS + 1)) / NUM_RETRAININGS,
+        flops_once=run.flops,
+        seconds=run.seconds,
+        steps=num_steps,
+        recipe=run.recipe,
+        by_language=final,
+        curve=[],
+    )
+
+
+def retrain_recipe(base: Recipe) -> tuple[Recipe, int]:
+    """Finetuning in steps as large as ours with what they replay; how many passes."""
+    views = 1 / (1 - base.replay_share) if "replay" in base.strategy else 1.0
+    size = round(base.max_step_tokens * views)
+    return msgspec.structs.replace(base, strategy="finetune", max_step_tokens=size), math.ceil(
+        views
+    )
+
+
+def names_in(told: str) -> list[str]:
+    """`all`, or names by commas. Raises InvalidValue for one that cannot be measured."""
+    if told == "all":
+        return list(STRATEGIES)
+    names = told.split(",")
+    for name in names:
+        if name not in STRATEGIES:
+            allowed = f"`all`, or of {', '.join(STRATEGIES)}, by commas"
+            raise InvalidValue("--strategies", name, allowed)
+    return names
+
+
+def run(
+    data: Path | None,
+    names: Sequence[str],
+    tell: Callable[[str], None],
+    *,
+    max_bytes: int | None = None,
+    threads: int = 1,
+    base: Recipe | None = None,
+) -> Retention:
+    """Measure the named strategies, one after the other.
+
+    Raises InvalidValue for data that cannot be used, before anything runs.
+    """
+    stream = languages(data, max_bytes)
+    model_files = locate(MODEL)
+    if base is None:
+        base = ours("bfloat16" if has_bfloat16(torch.device("cpu")) else "float32")
+    fix_arithmetic(threads)
+    scores: dict[str, Score] = {}
+    num_parameters = 0
+    for name in names:
+        recipe, num_passes = recipe_of(name, base), 1
+        if name == "retrain":
+            recipe, num_passes = retrain_recipe(base)
+        one = Run(model_files, recipe)
+        num_parameters = one.num_parameters
+        tell(f"{name}: {recipe.strategy}, {recipe.optimizer}")
+        is_new = name != "retrain"
+        scores[name] = online(one, stream, tell) if is_new else retrain(one, stream, num_passes)
+        tell(line(name, scores[name]))
+    return Retention(
+        model=MODEL,
+        parameters=num_parameters,
+        boundaries=list(
+            accumulate(sum(len(text.encode()) for text in one.records) for one in stream)
+        ),
+        strategies=scores,
+    )
+
+
+def line(name: str, score: Score) -> str:
+    prequential = "  -  " if score.prequential is None else f"{score.prequential:.3f}"
+    forgetting = "  -   " if score.forgetting is None else f"{score.forgetting:+.3f}"
+    return (
+        f"{name:18} prequential {prequential}  final {score.final:.3f}  forgetting {forgetting}  "
+        f"{score.flops / 1e12:7.1f} TFLOP  {score.steps} steps, {score.seconds:.0f} s"
+    )
