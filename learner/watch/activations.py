@@ -68,7 +68,7 @@ def activity(model: Decoder, run: Callable[[], Any]) -> Activity:
 def dead_share(units_NU: Tensor) -> float:
     """Of the units."""
     largest_U = units_NU.abs().amax(0)
-    return float((largest_U <= DEAD * largest_U.median()).float().mean())
+    return float((largest_U <= DEAD * largest_U.mean()).float().mean())
 
 
 def effective_rank(hidden_ND: Tensor) -> float:
