@@ -40,6 +40,8 @@ def languages(path: Path | None, max_bytes: int | None = None) -> list[Language]
     texts: dict[str, list[str]] = {}
     for name, text in _lines(path):
         texts.setdefault(name, []).append(text)
+    if not texts:
+        raise InvalidValue(FIELD, str(path), "at least one line with `text` and `source`")
     return [_language(name, "\n\n".join(of_it), max_bytes) for name, of_it in texts.items()]
 
 
