@@ -145,6 +145,10 @@ class Intake:
                 lags[tp.partition] = behind + waiting[tp.partition]
         return lags
 
+    def oldest_ms(self) -> int | None:
+        """Kafka's time of the raw record that waits here longest; None when none does."""
+        return self._waiting[0].arrived_ms if self._waiting else None
+
     def close(self) -> None:
         self._consumer.close(autocommit=False)
 

@@ -201,6 +201,9 @@ class Loop:
         observe_state(self.metrics, self.state)
         for partition, lag in self.intake.lag().items():
             self.metrics.lag.labels(str(partition)).set(lag)
+        oldest_ms = self.intake.oldest_ms()
+        age_s = 0.0 if oldest_ms is None else max(0.0, time.time() - oldest_ms / 1000)
+        self.metrics.oldest_seconds.set(age_s)
         for reason, count in self.intake.dropped.items():
             self.metrics.dropped.labels(reason).inc(count)
         self.intake.dropped.clear()

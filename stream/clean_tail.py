@@ -20,7 +20,7 @@ from riverrun.records import RAW_OFFSET_HEADER, RAW_TIMESTAMP_HEADER, Document
 from riverrun.settings import KafkaSettings
 from stream.broker import client_options
 from stream.committed_transport import ISOLATION_LEVEL
-from stream.duplicates import cost
+from stream.duplicates import SPAN_OFFSETS, cost
 from stream.stages.fingerprint import Fingerprint
 
 PIECE_RECORDS = 4096
@@ -57,8 +57,8 @@ class CleanTail:
     ) -> list[Passed]:
         """The newest documents with raw offsets below `before`, oldest first.
 
-        As many as take `enough_bytes` in the memory, or as are `window_ms` older than the newest.
-        Raises BrokerError when Kafka does not give them.
+        As many as take `enough_bytes` in the memory, unless they are `window_ms` older than the
+        newest, or `SPAN_OFFSETS` away. Raises BrokerError when Kafka does not give them.
         """
         try:
             return await self._read(partition, before, enough_bytes, window_ms)
@@ -83,8 +83,11 @@ class CleanTail:
         found: list[Passed] = []
         while end > begin:
             start = max(begin, end - PIECE_RECORDS)
-            found = await self._piece(tp, start, end) + found
+            piece, lowest = await self._piece(tp, start, end)
+            found = piece + found
             end = start
+            if lowest is not None and lowest < before - SPAN_OFFSETS:
+                break
             kept = _first_appearances(found, before)
             num_bytes = sum(cost((1, *one.fingerprint.bands)) for one in kept)
             if num_bytes >= enough_bytes:
@@ -95,11 +98,15 @@ class CleanTail:
                 break
         return _first_appearances(found, before)
 
-    async def _piece(self, tp: TopicPartition, start: int, end: int) -> list[Passed]:
-        """What clean offsets `start` to `end` hold, without texts that no profile compares."""
+    async def _piece(
+        self, tp: TopicPartition, start: int, end: int
+    ) -> tuple[list[Passed], int | None]:
+        """What clean offsets `start` to `end` hold, without texts that no profile compares; and the
+        lowest raw offset among all of them."""
         consumer = self._consumer
         consumer.seek(tp, start)
-        found = []
+        found: list[Passed] = []
+        lowest: int | None = None
         deadline = time.monotonic() + self._kafka.request_timeout_s
         while await consumer.position(tp) < end:
             if time.monotonic() > deadline:
@@ -110,19 +117,20 @@ class CleanTail:
             breath = time.monotonic()
             for record in (await consumer.getmany(tp, timeout_ms=200)).get(tp, []):
                 deadline = time.monotonic() + self._kafka.request_timeout_s
-                passed = self._passed(record) if record.offset < end else None
-                if passed is not None:
-                    found.append(passed)
+                raw_offset = _raw_offset(record) if record.offset < end else None
+                if raw_offset is not None:
+                    lowest = raw_offset if lowest is None else min(lowest, raw_offset)
+                    passed = self._passed(record, raw_offset)
+                    if passed is not None:
+                        found.append(passed)
                 if time.monotonic() - breath > BREATH_S:
                     await asyncio.sleep(0)
                     breath = time.monotonic()
-        return found
+        return found, lowest
 
-    def _passed(self, record: Any) -> Passed | None:
-        headers = dict(record.headers)
+    def _passed(self, record: Any, offset: int) -> Passed | None:
         try:
-            offset = int(headers[RAW_OFFSET_HEADER])
-            timestamp_ms = int(headers[RAW_TIMESTAMP_HEADER])
+            timestamp_ms = int(dict(record.headers)[RAW_TIMESTAMP_HEADER])
             document = msgspec.json.decode(record.value or b"", type=Document)
         except (KeyError, ValueError, msgspec.DecodeError):
             return None  # not ours; the learner counts it
@@ -140,6 +148,14 @@ class CleanTail:
             await consumer.start()
             self._consumer = consumer
         return self._consumer
+
+
+def _raw_offset(record: Any) -> int | None:
+    """None for a record that is not ours."""
+    try:
+        return int(dict(record.headers)[RAW_OFFSET_HEADER])
+    except (KeyError, ValueError):
+        return None
 
 
 def _first_appearances(found: list[Passed], before: int) -> list[Passed]:

@@ -5,8 +5,8 @@ that is read again, after a crash or by another worker, gets the same verdict an
 a repetition of itself:
 
 * an entry keeps the raw offset of its first appearance, and only later offsets can repeat it;
-* what is remembered is bounded by bytes since the entry and by time between the two records, as
-  Kafka stamped them; never by what this process happens to have seen;
+* what is remembered is bounded by bytes since the entry, by raw offsets between the two records and
+  by the time between them, as Kafka stamped them; never by what this process happens to have seen;
 * entries are documents that went to `clean`, which holds them with their raw offsets: whoever takes
   the partition over builds the same memory from the end of `clean` (`clean_tail.py`).
 
@@ -27,6 +27,10 @@ tracemalloc (docs/experiments.md, "The memory of duplicates")."""
 REMEMBERED_SHARE = 0.8
 """Of the bytes, this much is compared with. The rest holds older entries, which count again when a
 rebalance sends the worker some thousand records back."""
+
+SPAN_OFFSETS = 250_000
+"""A repetition lies at most so many raw records behind. Bounds what a worker has to read of `clean`
+when few of its texts are compared: 6 s."""
 
 Kind = Literal["duplicate", "near_duplicate"]
 
@@ -115,7 +119,7 @@ class Duplicates:
         entry = self._by_key.get(key)
         if (
             entry is None
-            or entry.offset >= offset
+            or not offset - SPAN_OFFSETS <= entry.offset < offset
             or self._mileage - entry.mileage > self._remembered_bytes
             or abs(timestamp_ms - entry.timestamp_ms) > self._window_ms
         ):

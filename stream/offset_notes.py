@@ -19,15 +19,19 @@ class OffsetNotes:
         self._notes: dict[int, list[tuple[int, str]]] = defaultdict(list)
 
     def begin(self, partition: int, offset: int, note: str) -> None:
-        """The partition is read from `offset` on."""
+        """The partition was taken over, and is read from `offset` on."""
         with self._lock:
             self._notes[partition] = [(offset, note)]
 
     def put(self, partition: int, offset: int, note: str) -> None:
-        """What is known when everything below `offset` is done; offsets rise."""
+        """What is known when everything below `offset` is done.
+
+        After a rebalance offsets come again: faust may still commit what was done before it, and
+        what was noted of them then holds now, since it follows from the log.
+        """
         with self._lock:
             notes = self._notes[partition]
-            if notes and notes[-1][1] == note:
+            if notes and (offset <= notes[-1][0] or note == notes[-1][1]):
                 return
             notes.append((offset, note))
 

@@ -130,6 +130,11 @@ class Profiles:
         self._by_topic = self._patterns(settings.profile_by_topic, "stream.profile_by_topic")
         self.for_record = functools.lru_cache(maxsize=4096)(self._for_record)
 
+    def compare_texts(self) -> bool:
+        """Whether any profile that records may go through asks for repetitions."""
+        chosen = (self.default, *self._by_source.values(), *self._by_topic.values())
+        return any(profile.thresholds.duplicates != "off" for profile in chosen)
+
     def named(self, name: str, field: str) -> Profile:
         if name not in self._by_name:
             raise InvalidValue(field, name, f"a profile: {', '.join(sorted(self._by_name))}")

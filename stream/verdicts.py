@@ -88,12 +88,12 @@ class Verdicts:
         note = None if state is None else self._notes.at(partition, offset)
         if state is None or note is None or offset > state.position:
             state = await self._taken_over(partition, offset)
+            self._notes.begin(partition, offset, state.pauses.note())
         else:
             state.duplicates.forget_from(offset)
             state.pauses = self._pauses(partition, note)
             state.position = offset
         self._partitions[partition] = state
-        self._notes.begin(partition, offset, state.pauses.note())
         self._begun.add(partition)
         self._show_paused(partition)
 
@@ -194,7 +194,7 @@ class Verdicts:
         duplicates = Duplicates(
             self._settings.duplicates_max_bytes, self._settings.duplicates_window_s
         )
-        if self._settings.duplicates_max_bytes:
+        if self._settings.duplicates_max_bytes and self._pipeline.profiles.compare_texts():
             for passed in await self._tail.read(
                 partition, offset, duplicates.remembered_bytes, duplicates.window_ms
             ):

@@ -63,7 +63,7 @@ class Detectors:
             for most in (WARNING, ALARM)
         ]
         self._windows = [
-            ADWIN(delta=delta, clock=1, min_window_length=4, grace_period=8)  # type: ignore[no-untyped-call]
+            ADWIN(delta=delta, clock=1, min_window_length=4, grace_period=8)
             for delta in (SURE, VERY_SURE)
         ]
 
@@ -71,12 +71,12 @@ class Detectors:
         """What is seen now, the strongest first: level 1 warns, 2 alarms."""
         seen: list[Verdict] = []
         for level, (page, window) in enumerate(zip(self._sums, self._windows, strict=True), 1):
-            page.update(residual)  # type: ignore[no-untyped-call]
+            page.update(residual)
             if page.drift_detected:
                 is_up = page._sum_increase - page._min_increase > page.threshold
                 seen.append(Verdict(level, "worse" if is_up else "easier", "page_hinkley"))
             before = window.estimation
-            window.update(residual)  # type: ignore[no-untyped-call]
+            window.update(residual)
             shift = window.estimation - before
             if window.drift_detected and abs(shift) > LEAST_SHIFT:
                 seen.append(Verdict(level, "worse" if shift > 0 else "easier", "adwin"))
@@ -109,7 +109,7 @@ class Detectors:
 
     def restore(self, facts: Facts) -> None:
         for page, told in zip(self._sums, facts.sums, strict=True):
-            page._reset()  # type: ignore[no-untyped-call]
+            page._reset()
             page._x_mean.n, page._x_mean._mean = told.num, told.mean
             page._sum_increase, page._sum_decrease = told.sum_up, told.sum_down
             page._min_increase = math.inf if told.least_up is None else told.least_up

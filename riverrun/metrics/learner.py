@@ -91,6 +91,11 @@ class LearnerMetrics:
             ["why"],
             registry=registry,
         )
+        self.oldest_seconds = Gauge(
+            "riverrun_learner_oldest_unlearned_seconds",
+            "Since Kafka took the oldest raw record that is clean and not learned; 0 when all are.",
+            registry=registry,
+        )
         self.lag = Gauge(
             "riverrun_learner_lag",
             "Clean records not yet learned.",

@@ -51,9 +51,9 @@ def log_text(settings: Settings) -> str:
 
 
 @contextlib.contextmanager
-def running(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
+def running(settings: Settings, before: str = "") -> Iterator[subprocess.Popen[bytes]]:
     """A worker that has its partitions; stopped in the end, however the block ends."""
-    process = start(settings)
+    process = start(settings, before)
     try:
         wait_ready(settings, process)
         yield process

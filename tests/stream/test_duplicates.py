@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from stream.duplicates import Duplicates, cost
+from stream.duplicates import SPAN_OFFSETS, Duplicates, cost
 from stream.stages.fingerprint import Fingerprint, fingerprint
 
 DAY_S = 86_400.0
@@ -48,6 +48,13 @@ def test_the_window_lies_between_the_records_whatever_the_clock_of_the_reader_sa
     assert seen.find(1, 110_000, mark(7)) is not None
     assert seen.find(1, 110_001, mark(7)) is None
     assert seen.find(1, 89_999, mark(7)) is None
+
+
+def test_a_text_that_lies_too_many_records_back_is_no_duplicate() -> None:
+    seen = memory()
+    seen.add(0, 0, mark(7))
+    assert seen.find(SPAN_OFFSETS, 0, mark(7)) is not None
+    assert seen.find(SPAN_OFFSETS + 1, 0, mark(7)) is None
 
 
 def test_memory_stays_within_its_bytes_however_much_passes() -> None:

@@ -69,6 +69,19 @@ async def test_another_worker_gives_the_same_verdicts_from_the_end_of_clean() ->
     assert await again.read([raw(0, LONG), raw(1, LONG)]) == ["clean", "duplicate"]
 
 
+async def test_where_no_profile_compares_texts_clean_is_not_read() -> None:
+    metrics = StreamMetrics(CollectorRegistry())
+    settings = StreamSettings(profile="logs")
+    tail = FakeTail()
+
+    async def nothing(_partition: int) -> str:
+        return ""
+
+    verdicts = Verdicts(settings, metrics, Pipeline(settings), tail, OffsetNotes(), nothing)
+    await verdicts.begin(0, 5)
+    assert tail.num_questions == 0
+
+
 async def test_a_partition_that_others_have_read_meanwhile_is_learned_anew() -> None:
     reader = Reader()
     await reader.read([raw(0, b"a")])
@@ -131,6 +144,15 @@ def test_notes_of_uncommitted_offsets_wait_for_their_commit() -> None:
     assert notes.committed(0, 27) == "b"
     assert (notes.at(0, 15), notes.at(0, 29), notes.at(0, 99)) == (None, "b", "c")
     assert notes.committed(1, 5) == ""
+
+
+def test_a_commit_from_before_a_rebalance_finds_its_note_after_it() -> None:
+    notes = OffsetNotes()
+    notes.begin(0, 10, "a")
+    notes.put(0, 20, "b")
+    notes.put(0, 15, "a")  # read again
+    assert notes.at(0, 15) == "a"
+    assert notes.committed(0, 20) == "b"
 
 
 def test_a_clock_that_runs_ahead_makes_nobody_late() -> None:
