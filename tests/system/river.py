@@ -8,7 +8,7 @@ import msgspec
 
 from riverrun.client import Client
 from riverrun.kafka import Topics, client_options
-from riverrun.records import Rejection
+from riverrun.records import Rejection, Span
 from riverrun.settings import Settings
 from riverrun.status import Observer, SystemStatus
 from riverrun.store import VersionStore
@@ -47,7 +47,7 @@ class River:
             return observer.look()
 
     def is_at_rest(self) -> bool:
-        """Every raw record is through the stream, learned, rehearsed, and that version serves."""
+        """Every raw record is through the stream, learned (or held out), rehearsed, and served."""
         status = self.look()
         learner, serving = status.learner, status.serving
         if learner is None or serving is None or serving.version is None:
@@ -56,7 +56,10 @@ class River:
             return False
         num_cleaned, num_rejected = len(self.cleaned()), len(self.rejected())
         num_raw = sum(self.end_offsets(self.topics.raw).values())
-        return num_raw == num_cleaned + num_rejected and serving.version.documents == num_cleaned
+        if num_raw != num_cleaned + num_rejected:
+            return False
+        num_held_out = self.store.manifest(serving.version.id).num_held_out
+        return serving.version.documents + num_held_out == num_cleaned
 
     @property
     def topics(self) -> Topics:
@@ -107,13 +110,20 @@ class River:
 
     def learned(self) -> Counter[tuple[int, int]]:
         """How often each raw record was learned, by the line of the promoted version."""
-        version = self.store.promoted()
-        assert version is not None
         with CleanTopic(self.settings) as topic:
             return Counter(
                 (found.partition, found.raw_offset)
-                for manifest in line_of(self.store, version, whole=True)
-                for span in manifest.learned
+                for span in self._spans()
                 for found in topic.read(span)
                 if isinstance(found, TracedDocument)
             )
+
+    def held_out(self) -> set[tuple[int, int]]:
+        """Raw coordinates of the documents that were kept apart, by the same line."""
+        return {(span.partition, offset) for span in self._spans() for offset in span.held_out}
+
+    def _spans(self) -> list[Span]:
+        version = self.store.promoted()
+        assert version is not None
+        line = line_of(self.store, version, whole=True)
+        return [span for manifest in line for span in manifest.learned]
