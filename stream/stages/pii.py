@@ -44,7 +44,17 @@ def hide_personal_data(draft: Draft, profile: ProfileSettings) -> Draft:
 
 
 def masked(text: str, kinds: tuple[PiiKind, ...], region: str | None) -> str:
-    """The text with what of these kinds is found replaced; the same object when that is nothing."""
+    """The text with what of these kinds is found replaced; the same object when that is nothing.
+
+    A mask bounds what stands beside it: a key that a telephone number hid is found behind its mask.
+    So a text in which something was found is looked through again, until nothing is new.
+    """
+    while (once := _masked_once(text, kinds, region)) != text:
+        text = once
+    return text
+
+
+def _masked_once(text: str, kinds: tuple[PiiKind, ...], region: str | None) -> str:
     if "secret" in kinds and has_secret_beginning(text):
         text = mask_secrets(text)
     if "email" in kinds and "@" in text:

@@ -69,6 +69,11 @@ def test_a_stage_is_idempotent_bounded_and_raises_nothing_but_a_rejection(
     assert stage(once, EVERYTHING) == once
 
 
+def test_a_key_that_stands_behind_a_telephone_number_is_found_too() -> None:
+    draft = Draft("call (212) 555-2368AKIAIOSFODNN7EXAMPLE now")
+    assert STAGES["pii"](draft, EVERYTHING).text == "call [PHONE][SECRET] now"
+
+
 @given(TEXTS)
 @settings(max_examples=100, deadline=None)
 def test_a_fingerprint_never_fails_and_sees_no_difference_in_spaces(text: str) -> None:
@@ -95,6 +100,7 @@ PATHOLOGICAL: dict[str, Callable[[int], str]] = {
     "plus": lambda n: "+1 " * (n // 3),
     "iban groups": lambda n: "DE89 " * (n // 5),
     "secret beginnings": lambda n: "eyJhbGciOiJI.eyJ" * (n // 16),
+    "phones and keys": lambda n: "(212) 555-2368AKIAIOSFODNN7EXAMPLE" * (n // 34),
     "key without end": lambda n: "-----BEGIN PRIVATE KEY-----" * (n // 27),
     "mojibake": lambda n: "Ã©" * (n // 2),
     "spaces": lambda n: " \n" * (n // 2),
