@@ -21,7 +21,7 @@ from learner.recipe import Recipe
 from learner.rehearsal import Due
 from learner.seeds import random_for
 from learner.state import State
-from learner.strategies.protocol import Strategy
+from learner.strategies.strategy import Strategy
 from learner.study import Pair, Student
 
 NOTHING = Sampled(np.zeros(0, np.int64), [])

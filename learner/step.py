@@ -25,7 +25,7 @@ from learner.rehearsal import Retired
 from learner.replayed import Replayed
 from learner.seeds import random_for
 from learner.state import State
-from learner.strategies.protocol import Strategy
+from learner.strategies.strategy import Strategy
 from learner.watch.held_out import Routing
 from learner.watch.non_finite import Skipped, Suspect, blame, note
 from learner.watch.protocol import Finding, Readings, Watch

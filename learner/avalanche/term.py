@@ -15,7 +15,7 @@ Random numbers that the plugin takes from global generators come from the step, 
 are put back. After each experience the plugin's state goes through the checkpoint's form once, so a
 restart goes on from what a run that was never stopped goes on from.
 
-Knows nothing of what the plugin computes. Called by `step.py` through `strategies/terms.py`.
+Knows nothing of what the plugin computes. Called by `step.py` through `strategies/strategy.py`.
 """
 
 import logging
@@ -37,7 +37,7 @@ from learner.memory import Memory
 from learner.part import Part, Snapshot
 from learner.recipe import Recipe
 from learner.seeds import random_for, seed_of
-from learner.strategies.terms import Said, Term
+from learner.strategies.term import Said, Term
 from riverrun.errors import CheckpointError
 
 if TYPE_CHECKING:

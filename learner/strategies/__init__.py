@@ -1,1 +1,1 @@
-"""What a step minimizes: one small file a strategy, behind the protocol of `protocol.py`."""
+"""What a step minimizes: terms that add up (`strategy.py`), one small file each."""

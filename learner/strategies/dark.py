@@ -22,7 +22,7 @@ from learner.batch import Batch
 from learner.losses import divergences
 from learner.memory import Extra, Memory, Placed
 from learner.recipe import Recipe
-from learner.strategies.terms import Said, Term
+from learner.strategies.term import Said, Term
 
 if TYPE_CHECKING:
     from learner.lesson import Lesson

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from learner.batch import Batch, build
 from learner.losses import logits_at
 from learner.recipe import Recipe
-from learner.strategies.terms import Said, Term
+from learner.strategies.term import Said, Term
 from riverrun.errors import InvalidValue
 from riverrun.model.decoder import Decoder
 

@@ -9,23 +9,15 @@ instead of the new one, and against stored top-K instead of a second forward pas
 M anchored positions.
 """
 
-from collections.abc import Sequence
-
 from torch import Tensor
 
 from learner.batch import Batch
 from learner.losses import divergences
-from learner.recipe import Recipe
-from learner.strategies.terms import Said, Term
+from learner.strategies.term import Said, Term
 
 
 class OriginAnchor(Term):
     uses_origin = True
-
-    def __init__(self, recipe: Recipe, prefix: Sequence[int]) -> None:
-        super().__init__(recipe, prefix)
-        self.divergences_M: Tensor | None = None
-        """Of the last chunk; None when it held no anchor."""
 
     def loss(self, batch: Batch, said: Said) -> Tensor | None:
         self.divergences_M = None

@@ -7,10 +7,10 @@ from learner.recipe import Recipe
 from learner.strategies.dark import Dark
 from learner.strategies.distill import Distill
 from learner.strategies.origin_anchor import OriginAnchor
-from learner.strategies.protocol import Strategy
 from learner.strategies.replay import Replay
 from learner.strategies.reptile import Reptile
-from learner.strategies.terms import Sum, Term
+from learner.strategies.strategy import Strategy
+from learner.strategies.term import Term
 from riverrun.errors import InvalidValue
 
 FINETUNE = "finetune"
@@ -45,4 +45,4 @@ def strategy_of(recipe: Recipe, prefix: Sequence[int] = ()) -> Strategy:
         from learner.avalanche.term import AvalancheTerm
 
         terms[name] = AvalancheTerm(plugin, recipe, prefix)
-    return Sum(terms)
+    return Strategy(terms)

@@ -4,7 +4,7 @@ Source: Rolnick et al., Experience Replay for Continual Learning, 2019 (arXiv:18
 is of examples, not of tasks.
 """
 
-from learner.strategies.terms import Term
+from learner.strategies.term import Term
 
 
 class Replay(Term):

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from learner.part import Part, Snapshot
 from learner.recipe import Recipe
-from learner.strategies.terms import Term
+from learner.strategies.term import Term
 
 if TYPE_CHECKING:
     from learner.lesson import Lesson

@@ -13,7 +13,7 @@ from learner.snapshots import state_hash
 from learner.state import State
 from learner.step import Stepper
 from learner.strategies.registry import strategy_of
-from learner.strategies.terms import Sum
+from learner.strategies.strategy import Strategy
 from tests.learner import fakes
 
 STEPS = 3
@@ -41,7 +41,7 @@ class Run:
         self.framing = Framing(tokenizer, recipe.framings, recipe.block_tokens, recipe.study_pairs)
         self.recipe = recipe
         self.strategy = strategy_of(recipe, self.framing.prefix)
-        assert isinstance(self.strategy, Sum)
+        assert isinstance(self.strategy, Strategy)
         self.state = State(fakes.model(), recipe, self.strategy.extras)
         if self.strategy.part is not None:
             self.state.add_part("strategy", self.strategy.part)
@@ -49,7 +49,7 @@ class Run:
 
     @property
     def term(self) -> AvalancheTerm:
-        assert isinstance(self.strategy, Sum)
+        assert isinstance(self.strategy, Strategy)
         [term] = [t for t in self.strategy.terms.values() if isinstance(t, AvalancheTerm)]
         return term
 

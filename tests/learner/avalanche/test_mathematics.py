@@ -12,7 +12,7 @@ from learner.batch import Batch, Text, build
 from learner.framing import Example
 from learner.lesson import Lesson
 from learner.losses import logits_at
-from learner.strategies.terms import Said
+from learner.strategies.term import Said
 from tests.learner.avalanche.runs import STEPS, Run, Start
 
 OTHER = [Example([0, *b"quite another text", 0], 1), Example([0, *b"qqqq zzzz", 0], 1)]

@@ -1,7 +1,8 @@
 """Strategies as sums: the prediction loss, and terms that each add one idea to it.
 
 `replay+distill+origin` is one forward pass whose logits all three read. A term may ask for the
-replay memory or the origin's anchors, add a loss, and change gradients or weights by hooks.
+replay memory or the origin's anchors, add a loss, and change gradients or weights by hooks
+(`term.py`).
 
 N predicted tokens, M anchored positions, V vocabulary.
 """
@@ -16,8 +17,7 @@ from learner.batch import Batch
 from learner.losses import logits_at, prediction_losses
 from learner.memory import Extra, Placed
 from learner.part import Part, Snapshot
-from learner.recipe import Recipe
-from learner.strategies.protocol import Losses, Strategy
+from learner.strategies.term import Said, Term
 from riverrun.model.decoder import Decoder
 
 if TYPE_CHECKING:
@@ -25,50 +25,16 @@ if TYPE_CHECKING:
     from learner.state import State
 
 
-class Said(NamedTuple):
-    """What the model said about a chunk."""
+class Losses(NamedTuple):
+    """`total` is what the gradient is taken of; the rest is what the reports tell."""
 
-    logits_NV: Tensor
-    logits_MV: Tensor
-
-
-class Term:
-    """One idea. See `Strategy` for what the hooks are told; none does anything by itself."""
-
-    uses_memory = False
-    uses_origin = False
-
-    def __init__(self, recipe: Recipe, prefix: Sequence[int]) -> None:
-        """prefix: the framing's, for terms that run a model of their own."""
-
-    @property
-    def extras(self) -> Mapping[str, Extra]:
-        return {}
-
-    @property
-    def part(self) -> Part | None:
-        return None
-
-    def begin(self, state: "State", lesson: "Lesson") -> None:
-        pass
-
-    def loss(self, batch: Batch, said: Said) -> Tensor | None:
-        """What is added to the loss; None for nothing."""
-        del batch, said
-        return None
-
-    def before_update(self, state: "State", lesson: "Lesson") -> None:
-        pass
-
-    def after_update(self, state: "State", lesson: "Lesson") -> None:
-        pass
-
-    def remembered(self, state: "State", owner: int, placed: Placed) -> None:
-        pass
+    total: Tensor
+    predictions_N: Tensor
+    divergences_M: Tensor | None = None
 
 
-class Sum(Strategy):
-    """The prediction loss of all texts that are shown, and the terms."""
+class Strategy:
+    """The prediction loss of all texts that are shown, and the terms. See `Term` for the hooks."""
 
     def __init__(self, terms: Mapping[str, Term]) -> None:
         self.terms = dict(terms)
@@ -98,7 +64,8 @@ class Sum(Strategy):
             added = term.loss(batch, said)
             if added is not None:
                 total = total + added
-            divergences_M = getattr(term, "divergences_M", divergences_M)
+            if term.divergences_M is not None:
+                divergences_M = term.divergences_M
         return Losses(total, losses_N.detach(), divergences_M)
 
     def before_update(self, state: "State", lesson: "Lesson") -> None:

@@ -1,13 +1,13 @@
-"""What the step asks of a strategy: which memories it wants, a loss, and hooks where it needs them.
+"""What one idea adds to a strategy: a loss, and hooks where it needs them.
 
-It is given the live model and one chunk of the step; weights in the chunk are those of the whole
-step, so a strategy adds up weighted terms and never divides by a count. One that keeps numbers of
-its own (importances, a teacher) is a part of the state and returns itself as `part`.
+A term is given what the live model said about one chunk of the step; weights in the chunk are those
+of the whole step, so it adds up weighted terms and never divides by a count. One that keeps numbers
+of its own (importances, a teacher) is a part of the state and returns itself as `part`.
 
-N predicted tokens, M anchored positions.
+N predicted tokens, M anchored positions, V vocabulary.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor
@@ -15,32 +15,36 @@ from torch import Tensor
 from learner.batch import Batch
 from learner.memory import Extra, Placed
 from learner.part import Part
-from riverrun.model.decoder import Decoder
+from learner.recipe import Recipe
 
 if TYPE_CHECKING:
     from learner.lesson import Lesson
     from learner.state import State
 
 
-class Losses(NamedTuple):
-    """`total` is what the gradient is taken of; the rest is what the reports tell."""
+class Said(NamedTuple):
+    """What the model said about a chunk."""
 
-    total: Tensor
-    predictions_N: Tensor
-    divergences_M: Tensor | None = None
+    logits_NV: Tensor
+    logits_MV: Tensor
 
 
-class Strategy:
-    """A loss from (model, batch with its memory samples); the hooks do nothing unless overridden.
+class Term:
+    """One idea; nothing of it does anything unless overridden.
 
-    In a step they are called in the order in which they stand here; `losses` once a chunk.
+    In a step the hooks are called in the order in which they stand here; `loss` once a chunk.
 
     uses_memory: whether a share of the step's examples comes from the replay memory.
     uses_origin: whether anchors from the origin memory are in the batch.
+    divergences_M: from the origin, of the last chunk; None of a term that does not compare.
     """
 
     uses_memory = False
     uses_origin = False
+    divergences_M: Tensor | None = None
+
+    def __init__(self, recipe: Recipe, prefix: Sequence[int]) -> None:
+        """prefix: the framing's, for terms that run a model of their own."""
 
     @property
     def extras(self) -> Mapping[str, Extra]:
@@ -55,8 +59,10 @@ class Strategy:
     def begin(self, state: "State", lesson: "Lesson") -> None:
         """A step begins: nothing of it is computed yet."""
 
-    def losses(self, model: Decoder, batch: Batch) -> Losses:
-        raise NotImplementedError
+    def loss(self, batch: Batch, said: Said) -> Tensor | None:
+        """What is added to the loss; None for nothing."""
+        del batch, said
+        return None
 
     def before_update(self, state: "State", lesson: "Lesson") -> None:
         """The gradients of the whole step are there, not clipped yet: they may be changed."""
