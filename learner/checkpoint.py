@@ -33,6 +33,7 @@ from learner.snapshots import Piece, write_snapshot
 from learner.state import State
 from riverrun.errors import CheckpointError
 from riverrun.ladder import rungs
+from riverrun.workspace import fsync
 
 PARTIAL, DAMAGED = ".partial-", "damaged-"
 MOST_CHANGES = 16
@@ -168,10 +169,10 @@ class Checkpoints:
                 head.parts[name] = [*chain, piece]
                 num_bytes += piece.num_bytes
             write_head(scratch / HEAD, head)
-            sync_directory(scratch)
+            fsync(scratch)
             with self._guard():
                 scratch.rename(final)
-            sync_directory(self.directory)
+            fsync(self.directory)
         except OSError as error:
             raise CheckpointError(
                 f"a checkpoint could not be written to {self.directory}: {error}"
@@ -201,7 +202,7 @@ class Checkpoints:
             except OSError:
                 # A file system without links.
                 shutil.copyfile(before / piece.file, scratch / piece.file)
-                sync_directory(scratch / piece.file)
+                fsync(scratch / piece.file)
         return self._chains[name]
 
     def _prune(self) -> int:
@@ -252,12 +253,3 @@ def steps_in(directory: Path) -> list[int]:
 
 def path_of(directory: Path, step: int) -> Path:
     return directory / f"{step:010d}"
-
-
-def sync_directory(path: Path) -> None:
-    """fsync of what stands under a name: a directory's entries, or a file."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

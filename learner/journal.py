@@ -20,8 +20,9 @@ from pathlib import Path
 import msgspec
 
 from learner.entries import Announced, Entry, Learned, Published, Started
-from learner.journal_file import entries_from, entries_in, file_of, starts_in, sync_directory
+from learner.journal_file import entries_from, entries_in, file_of, starts_in
 from learner.lease import Guard, unguarded
+from riverrun.workspace import fsync
 
 __all__ = ["Announced", "Entry", "Journal", "Learned", "Published", "Started"]
 
@@ -119,7 +120,7 @@ class Journal:
         # Unbuffered: an entry is in the kernel when `append` returns, whatever kills us then.
         self._file = path.open("ab", buffering=0)
         self.start, self._path = start, path
-        sync_directory(self._directory)
+        fsync(self._directory)
 
 
 def cut_torn_line(path: Path) -> None:

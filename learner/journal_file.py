@@ -3,7 +3,6 @@
 Knows nothing of writing. Used by `journal.py` and `verify.py`.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,11 +56,3 @@ def entries_from(directory: Path, step: int) -> Iterator[Entry]:
                     )
                 expected += 1
             yield entry
-
-
-def sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

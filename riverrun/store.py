@@ -14,7 +14,6 @@ is a file.
 
 import contextlib
 import hashlib
-import os
 import shutil
 import tempfile
 import time
@@ -29,7 +28,7 @@ from riverrun.errors import InvalidValue, StoreError, UnknownVersion, VersionRef
 from riverrun.ladder import rungs
 from riverrun.records import Span
 from riverrun.settings import Settings
-from riverrun.workspace import Workspace, replace_file
+from riverrun.workspace import Workspace, fsync, replace_file
 
 WEIGHTS = "weights.safetensors"
 MANIFEST = "manifest.json"
@@ -128,10 +127,10 @@ class VersionStore:
         if self.fs.exists(f"{final}/{MANIFEST}"):
             return
         if self.is_local:
-            _fsync(scratch / WEIGHTS)
+            fsync(scratch / WEIGHTS)
             with self._guard():
                 scratch.rename(final)
-            _fsync(Path(final).parent)
+            fsync(Path(final).parent)
         else:
             self.fs.put_file(str(scratch / WEIGHTS), f"{final}/{WEIGHTS}")
             with self._guard():
@@ -298,11 +297,3 @@ def store_of(settings: Settings) -> VersionStore:
 
 def _protocols(fs: fsspec.AbstractFileSystem) -> tuple[str, ...]:
     return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

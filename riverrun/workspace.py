@@ -45,6 +45,15 @@ class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
+def fsync(path: Path) -> None:
+    """Sync what stands under a name: a file's bytes, or a directory's entries."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def replace_file(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Write beside `path`, fsync, rename: a reader sees the old bytes or the new ones."""
     path.parent.mkdir(parents=True, exist_ok=True)
