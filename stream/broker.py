@@ -1,12 +1,13 @@
 """Our Kafka settings in the words of faust and aiokafka.
 
-Knows nothing of topics and records. Called by the app and by the gap probe.
+Knows nothing of topics and records. Called by the app, the gap probe and the clean tail.
 """
 
 import ssl
 from pathlib import Path
 from typing import Any
 
+from aiokafka import AIOKafkaConsumer
 from faust.auth import SASLCredentials, SSLCredentials
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 from yarl import URL
@@ -15,6 +16,9 @@ from riverrun.errors import InvalidValue
 from riverrun.settings import KafkaSettings
 
 Credentials = SASLCredentials | SSLCredentials
+
+ISOLATION_LEVEL = "read_committed"
+"""Of all that we read: a producer may abort a transaction."""
 
 
 def broker_urls(servers: list[str]) -> list[URL]:
@@ -62,6 +66,17 @@ def client_options(kafka: KafkaSettings, servers: list[str]) -> dict[str, Any]:
     """Keyword arguments of an aiokafka client."""
     auth: dict[str, Any] = dict(credentials_to_aiokafka_auth(credentials(kafka)))
     return {"bootstrap_servers": servers, **auth}
+
+
+def lone_consumer(kafka: KafkaSettings, servers: list[str], **options: Any) -> AIOKafkaConsumer:
+    """A consumer of no group, not started: it reads what was committed, and commits nothing."""
+    return AIOKafkaConsumer(
+        **client_options(kafka, servers),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level=ISOLATION_LEVEL,
+        **options,
+    )
 
 
 def _unusable(field: str, path: Path | None, error: Exception) -> InvalidValue:

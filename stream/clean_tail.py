@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from riverrun.errors import BrokerError
 from riverrun.records import RAW_OFFSET_HEADER, RAW_TIMESTAMP_HEADER, Document
 from riverrun.settings import KafkaSettings
-from stream.broker import client_options
-from stream.committed_transport import ISOLATION_LEVEL
+from stream.broker import lone_consumer
 from stream.duplicates import SPAN_OFFSETS, cost
 from stream.stages.fingerprint import Fingerprint
 
@@ -139,12 +138,7 @@ class CleanTail:
 
     async def _connected(self) -> Any:
         if self._consumer is None:
-            consumer = AIOKafkaConsumer(
-                **client_options(self._kafka, self._servers),
-                enable_auto_commit=False,
-                auto_offset_reset="earliest",
-                isolation_level=ISOLATION_LEVEL,
-            )
+            consumer = lone_consumer(self._kafka, self._servers)
             await consumer.start()
             self._consumer = consumer
         return self._consumer

@@ -13,7 +13,7 @@ from aiokafka import TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 
-ISOLATION_LEVEL = "read_committed"
+from stream.broker import ISOLATION_LEVEL
 
 
 class CommittedConsumerThread(AIOKafkaConsumerThread):

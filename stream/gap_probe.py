@@ -8,13 +8,12 @@ This is a consumer of its own, outside the group. Called by `RawOrder`, rarely, 
 import asyncio
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from riverrun.errors import BrokerError
 from riverrun.settings import KafkaSettings
-from stream.broker import client_options
-from stream.committed_transport import ISOLATION_LEVEL
+from stream.broker import lone_consumer
 
 FETCH_BYTES = 65_536
 """One record is enough; a larger one still comes, alone."""
@@ -87,12 +86,8 @@ class GapProbe:
 
     async def _connected(self) -> Any:
         if self._consumer is None:
-            consumer = AIOKafkaConsumer(
-                **client_options(self._kafka, self._servers),
-                enable_auto_commit=False,
-                auto_offset_reset="earliest",
-                isolation_level=ISOLATION_LEVEL,
-                max_partition_fetch_bytes=FETCH_BYTES,
+            consumer = lone_consumer(
+                self._kafka, self._servers, max_partition_fetch_bytes=FETCH_BYTES
             )
             try:
                 await consumer.start()

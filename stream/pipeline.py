@@ -4,10 +4,8 @@ Decodes, chooses the profile by source or topic, and runs its stages. No Kafka a
 the worker calls it, and so does `riverrun clean` at the desk, which watches every stage.
 """
 
-import functools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from riverrun.metrics import StreamMetrics
 from riverrun.records import Document, Reason, Rejection
@@ -158,29 +156,6 @@ class StageCounts:
 
     def changed(self, name: StageName) -> None:
         self._changes.labels(name).inc()
-
-
-def clean(raw: RawRecord, settings: StreamSettings) -> Document | Rejection:
-    """The document that a raw record holds, or why it holds none; for who cleans a few."""
-    return _pipeline(_Identity(settings)).clean(raw)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Identity:
-    """Settings as a key: they hold tables, so that they have no hash of their own."""
-
-    settings: StreamSettings
-
-    def __hash__(self) -> int:
-        return id(self.settings)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Identity) and other.settings is self.settings
-
-
-@functools.lru_cache(maxsize=16)
-def _pipeline(key: _Identity) -> Pipeline:
-    return Pipeline(key.settings)
 
 
 def source_of(decoded: Decoded, raw: RawRecord) -> str | None:

@@ -1,7 +1,7 @@
 """A record of the raw topic, as it lies in Kafka.
 
 Knows nothing of faust or of any other client: whoever reads raw records, the worker or a desk tool,
-makes these and hands them to `stream.pipeline.clean`.
+makes these and hands them to `stream.pipeline`.
 """
 
 from dataclasses import dataclass, field

@@ -1,6 +1,6 @@
 """How a stage says that a record is not a document.
 
-Raised by the stages, turned into a `Rejection` by `stream.pipeline.clean`.
+Raised by the stages, turned into a `Rejection` by `stream.pipeline`.
 """
 
 from riverrun.records import Reason

@@ -6,21 +6,21 @@ from hypothesis import strategies as st
 
 from riverrun.records import Document, Rejection
 from riverrun.settings import StreamSettings
-from stream.pipeline import HEAD_BYTES, clean
+from stream.pipeline import HEAD_BYTES, Pipeline
 from stream.raw_record import RawRecord
 
-SETTINGS = StreamSettings(max_text_bytes=1000)
+PIPELINE = Pipeline(StreamSettings(max_text_bytes=1000))
 RAW = RawRecord("raw", 2, 41, 1_700_000_000_000, b"key", b"text")
 
 
 def cleaned(**changes: object) -> Document:
-    result = clean(dataclasses.replace(RAW, **changes), SETTINGS)  # type: ignore[arg-type]
+    result = PIPELINE.clean(dataclasses.replace(RAW, **changes))  # type: ignore[arg-type]
     assert isinstance(result, Document), result
     return result
 
 
 def rejected(**changes: object) -> Rejection:
-    result = clean(dataclasses.replace(RAW, **changes), SETTINGS)  # type: ignore[arg-type]
+    result = PIPELINE.clean(dataclasses.replace(RAW, **changes))  # type: ignore[arg-type]
     assert isinstance(result, Rejection), result
     return result
 
@@ -101,7 +101,7 @@ def test_a_bad_timestamp_header_is_a_bad_field() -> None:
 def test_any_record_becomes_a_document_or_a_dead_letter(
     value: bytes, key: bytes | None, headers: dict[str, bytes]
 ) -> None:
-    result = clean(RawRecord("raw", 0, 0, 0, key, value, headers), SETTINGS)
+    result = PIPELINE.clean(RawRecord("raw", 0, 0, 0, key, value, headers))
     if isinstance(result, Document):
         assert result.text.encode().strip()
         assert result.source.encode()
