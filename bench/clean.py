@@ -86,7 +86,8 @@ def run(num_records: int, num_rounds: int, say: Callable[[str], None]) -> Cleani
 
 
 def _median(rounds: list[Round], what: str, field: str) -> float:
-    return statistics.median(getattr(one, field) for one in rounds if one.what == what)  # type: ignore[no-any-return]
+    values: list[float] = [getattr(one, field) for one in rounds if one.what == what]
+    return statistics.median(values)
 
 
 def _ratio(rounds: list[Round], above: str, below: str) -> float:

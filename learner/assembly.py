@@ -32,7 +32,7 @@ class Assembly:
         place: Place = HOST,
         watch: WatchSettings | None = None,
     ) -> None:
-        """place: where the replay memory lies. watch: what is measured. Neither changes a weight."""  # noqa: E501
+        """place: where the replay memory lies. watch: what is measured. They change no weight."""
         self.recipe = recipe
         self._seed = seed
         self.framing = Framing(tokenizer, recipe.framings, recipe.block_tokens, recipe.study_pairs)

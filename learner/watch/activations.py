@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from riverrun.model.decoder import Decoder
+from riverrun.model.decoder import Decoder, Layer
 
 DEAD = 1e-3
 
@@ -46,7 +46,8 @@ def activity(model: Decoder, run: Callable[[], Any]) -> Activity:
             def see_units(module: object, inputs: tuple[Tensor], name: str = name) -> None:  # noqa: ARG001
                 dead[name] = dead_share(inputs[0].flatten(0, -2).float())
 
-            handles.append(layer.mlp.down_proj.register_forward_pre_hook(see_units))  # type: ignore[union-attr]
+            assert isinstance(layer, Layer)
+            handles.append(layer.mlp.down_proj.register_forward_pre_hook(see_units))
             if i in {0, last // 2, last}:
 
                 def see_rank(

@@ -10,8 +10,7 @@ The copy is bfloat16 (half a byte pair a weight; it rounds the loss by well unde
 in the checkpoint, so that a restart judges alike. What it may judge is bounded by an allowance.
 
 Source: Hammoud et al., Rapid Adaptation in Online Continual Learning, 2023 (arXiv:2305.09275),
-where
-accuracy is measured on samples a gap ahead; there offline.
+where accuracy is measured on samples a gap ahead; there offline.
 
 A part of the state. Called by `watchers.py`.
 """

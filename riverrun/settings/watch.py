@@ -25,8 +25,8 @@ class WatchSettings(Section):
         1e-4,
         gt=0,
         lt=1,
-        description="A layer whose gradient (root mean square) is below this share of the strongest "  # noqa: E501
-        "layer's vanishes.",
+        description="A layer whose gradient (root mean square) is below this share of the "
+        "strongest layer's vanishes.",
     )
     update_ratio_most: float = Field(
         0.1, gt=0, le=10, description="An update above this share of a layer's weights explodes."
