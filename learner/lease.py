@@ -248,7 +248,15 @@ class Lease:
             self._check()
             gone = msgspec.structs.replace(self._mine, holder=None)
             self._place.write(msgspec.json.encode(gone))
+        self.close()
+
+    def close(self) -> None:
+        """Leave without a word, as a death would."""
         self._place.close()
+
+    def look(self) -> Held | None:
+        """What LEASE says now."""
+        return self._read()
 
     def _check(self) -> None:
         held = self._read()
@@ -311,6 +319,8 @@ class Leases:
                 self._thread.join()
             for lease in reversed(taken):
                 lease.release()
+            for lease in (self.directory, self.store):
+                lease.close()
 
     def check(self) -> None:
         """Raises LeaseLost when another has taken over."""
@@ -340,13 +350,13 @@ def is_abandoned(directory: Path, length_s: float) -> bool:
     if not (directory / FILE).exists():
         return False
     lease = Lease(Directory(directory), length_s, "")
-    first = lease._read()
+    first = lease.look()
     if first is None or first.holder is None:
         return False
     patience_s = max(length_s, first.length_s)
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
         time.sleep(patience_s / LOOKS_A_LEASE)
-        if lease._read() != first:
+        if lease.look() != first:
             return False
     return True
