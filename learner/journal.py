@@ -42,6 +42,7 @@ class Journal:
         with guard():
             self._open(starts[-1] if starts else 0)
             cut_torn_line(self._path)
+        sync_directory(directory)
         self._length = self._path.stat().st_size
         self._is_synced = True
 
@@ -76,6 +77,7 @@ class Journal:
         before = self._file
         with self._guard():
             self._open(step)
+        sync_directory(self._directory)
         before.close()
         self._length = self._path.stat().st_size
 
@@ -119,7 +121,6 @@ class Journal:
         # Unbuffered: an entry is in the kernel when `append` returns, whatever kills us then.
         self._file = path.open("ab", buffering=0)
         self.start, self._path = start, path
-        sync_directory(self._directory)
 
 
 def cut_torn_line(path: Path) -> None:
