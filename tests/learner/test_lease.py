@@ -99,11 +99,16 @@ def test_a_longer_lease_of_the_holder_is_waited_for(tmp_path: Path) -> None:
 
 def test_of_many_that_want_it_one_gets_it(tmp_path: Path) -> None:
     taken(lease(tmp_path)).release()
+    is_taken = threading.Event()
     got: list[int] = []
 
     def want(number: int) -> None:
+        made = lease(tmp_path, 3600, f"holder {number}")
         with contextlib.suppress(DataDirInUse):
-            got.append(taken(lease(tmp_path, 5.0, f"holder {number}")).term)
+            # Those that come late wait for a holder that is silent, until they are stopped.
+            if made.acquire(is_taken)[0]:
+                got.append(made.term)
+                is_taken.set()
 
     threads = [threading.Thread(target=want, args=(number,)) for number in range(8)]
     for thread in threads:
