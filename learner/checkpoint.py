@@ -18,7 +18,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import msgspec
@@ -81,6 +81,7 @@ class Checkpoints:
         self._chains_step: int | None = None
         self._writer = ThreadPoolExecutor(1, "checkpoint")
         self._writing: Future[Written] | None = None
+        self._reserving: Future[None] | None = None
         for partial in directory.glob(f"{PARTIAL}*"):
             shutil.rmtree(partial, ignore_errors=True)
 
@@ -90,10 +91,30 @@ class Checkpoints:
 
     # Writing
 
+    def reserve(self, state: State) -> None:
+        """Let the memory for the copies be made ready, beside learning.
+
+        Before the first `begin`, and best after an update: moments are there from then on.
+        """
+        sizes = {
+            f"{name}.{key}": tensor.numel() * tensor.element_size()
+            for name, part in state.parts.items()
+            for key, tensor in part.snapshot(whole=True).tensors.items()
+        }
+        self._chains.clear()
+        is_cuda = state.model.output_matrix.is_cuda
+        self._reserving = self._writer.submit(self._copies.reserve, sizes, is_cuda)
+
+    @property
+    def copies_bytes(self) -> int:
+        """Memory that is kept for copies."""
+        return self._copies.num_bytes
+
     @property
     def is_writing(self) -> bool:
         """Whether one is under way that `finished` has not told of."""
-        return self._writing is not None
+        is_reserving = self._reserving is not None and not self._reserving.done()
+        return self._writing is not None or is_reserving
 
     def begin(self, state: State, identity: Identity) -> bool:
         """Copy the state and let it be written. False when that step has one already.
@@ -104,6 +125,10 @@ class Checkpoints:
         step = state.progress.step
         if self._path(step).exists():
             return False
+        if self._reserving is not None:
+            # Whatever came of it: what is missing is made now.
+            wait([self._reserving])
+            self._reserving = None
         began = time.perf_counter()
         try:
             copies = {

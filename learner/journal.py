@@ -43,6 +43,7 @@ class Journal:
         with guard():
             self._open(starts[-1] if starts else 0)
             cut_torn_line(self._path)
+        fsync(directory)
         self._length = self._path.stat().st_size
         self._is_synced = True
 
@@ -77,6 +78,7 @@ class Journal:
         before = self._file
         with self._guard():
             self._open(step)
+        fsync(self._directory)
         before.close()
         self._length = self._path.stat().st_size
 
@@ -120,7 +122,6 @@ class Journal:
         # Unbuffered: an entry is in the kernel when `append` returns, whatever kills us then.
         self._file = path.open("ab", buffering=0)
         self.start, self._path = start, path
-        fsync(self._directory)
 
 
 def cut_torn_line(path: Path) -> None:

@@ -70,7 +70,10 @@ class Place(Protocol):
     name: str
 
     def read(self) -> bytes | None: ...
-    def write(self, data: bytes) -> None: ...
+    def write(self, data: bytes, guard: Guard) -> None:
+        """Make `data` what is read, within `guard`; what can be done before it is."""
+        ...
+
     def lock(self, patience_s: float | None) -> AbstractContextManager[None]:
         """Keep all others out; raises DataDirInUse when that takes longer than `patience_s`."""
         ...
@@ -100,8 +103,8 @@ class Directory:
         except FileNotFoundError:
             return None
 
-    def write(self, data: bytes) -> None:
-        replace_file(self._path / FILE, data)
+    def write(self, data: bytes, guard: Guard) -> None:
+        replace_file(self._path / FILE, data, guard=guard)
 
     @contextlib.contextmanager
     def lock(self, patience_s: float | None) -> Iterator[None]:
@@ -154,8 +157,9 @@ class ObjectStore:
             return None
         return data
 
-    def write(self, data: bytes) -> None:
-        self._fs.pipe_file(self._path, data)
+    def write(self, data: bytes, guard: Guard) -> None:
+        with guard():
+            self._fs.pipe_file(self._path, data)
 
     def lock(self, patience_s: float | None) -> AbstractContextManager[None]:
         del patience_s
@@ -210,13 +214,20 @@ class Lease:
             if now != seen and (now is None or now.holder is not None):
                 raise self._refused(now)
             seen = now
-        with self._mutex, self._place.lock(patience_s):
-            if self._read() != seen:
-                raise self._refused(self._read())
-            term = 1 + (seen.term if seen else 0)
-            self._mine = msgspec.structs.replace(self._mine, term=term)
-            self._place.live()
-            self._place.write(msgspec.json.encode(self._mine))
+        term = 1 + (seen.term if seen else 0)
+        mine = msgspec.structs.replace(self._mine, term=term)
+
+        @contextlib.contextmanager
+        def unless_changed() -> Iterator[None]:
+            with self._place.lock(patience_s):
+                if self._read() != seen:
+                    raise self._refused(self._read())
+                self._place.live()
+                yield
+
+        with self._mutex:
+            self._place.write(msgspec.json.encode(mine), unless_changed)
+            self._mine = mine
         if seen is not None and not dead:
             log.warning(
                 "%s: %s has not renewed its lease for %g s; taken over with term %d",
@@ -230,25 +241,37 @@ class Lease:
 
         It is not taken twice by one thread.
         """
-        with self._mutex, self._place.lock(None):
-            self._check()
+        with self._mutex, self._locked():
             yield
 
     def renew(self) -> None:
         """Raises LeaseLost."""
-        with self._mutex, self._place.lock(None):
-            self._check()
-            renewals = self._mine.renewals + 1
-            self._mine = msgspec.structs.replace(self._mine, renewals=renewals)
-            self._place.write(msgspec.json.encode(self._mine))
+        with self._mutex:
+            mine = msgspec.structs.replace(self._mine, renewals=self._mine.renewals + 1)
+            self._place.write(msgspec.json.encode(mine), self._locked)
+            self._mine = mine
 
     def release(self) -> None:
         """Leave, so that the next one need not wait. Nothing happens if it was lost."""
-        with contextlib.suppress(LeaseLost), self._mutex, self._place.lock(None):
-            self._check()
+        with contextlib.suppress(LeaseLost), self._mutex:
             gone = msgspec.structs.replace(self._mine, holder=None)
-            self._place.write(msgspec.json.encode(gone))
+            self._place.write(msgspec.json.encode(gone), self._locked)
+        self.close()
+
+    def close(self) -> None:
+        """Leave without a word, as a death would."""
         self._place.close()
+
+    def look(self) -> Held | None:
+        """What LEASE says now."""
+        return self._read()
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """For as short as can be: a pause in here keeps everybody out."""
+        with self._place.lock(None):
+            self._check()
+            yield
 
     def _check(self) -> None:
         held = self._read()
@@ -311,6 +334,8 @@ class Leases:
                 self._thread.join()
             for lease in reversed(taken):
                 lease.release()
+            for lease in (self.directory, self.store):
+                lease.close()
 
     def check(self) -> None:
         """Raises LeaseLost when another has taken over."""
@@ -340,13 +365,13 @@ def is_abandoned(directory: Path, length_s: float) -> bool:
     if not (directory / FILE).exists():
         return False
     lease = Lease(Directory(directory), length_s, "")
-    first = lease._read()
+    first = lease.look()
     if first is None or first.holder is None:
         return False
     patience_s = max(length_s, first.length_s)
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
         time.sleep(patience_s / LOOKS_A_LEASE)
-        if lease._read() != first:
+        if lease.look() != first:
             return False
     return True

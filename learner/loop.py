@@ -60,6 +60,7 @@ class Loop:
         self._publish_again_at = 0.0
         self._checkpoint_at = time.monotonic() + self.rhythm.checkpoint_interval_s
         self._step_metrics: dict[str, float] = {}
+        self._is_reserved = False
 
     def run(self) -> None:
         # A kill may have come between a version and its line in the journal. Its weights are the
@@ -105,6 +106,9 @@ class Loop:
         if report is None:
             return
         self._write_down(Learned(report.step, ranges_of(arrivals)))
+        if not self._is_reserved:
+            self._is_reserved = True
+            self.checkpoints.reserve(self.state)
         observe_step(self.metrics, report, time.perf_counter() - began)
         if not report.is_finite:
             log.error("step %d was skipped: loss or gradient is not finite", report.step)
@@ -160,9 +164,9 @@ class Loop:
             self._published_at = time.monotonic()
             log.info("version %s (%s)", manifest.version, reason)
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self, *, is_last: bool = False) -> None:
         """Let one be written, unless one is being written still."""
-        if self.checkpoints.is_writing:
+        if self.checkpoints.is_writing and not is_last:
             return
         self._checkpoint_at = time.monotonic() + self.rhythm.checkpoint_interval_s
         if self.state.progress.step == 0:
@@ -192,7 +196,7 @@ class Loop:
 
     def _last_checkpoint(self) -> None:
         self._checkpoint_written(wait=True)
-        self._checkpoint()
+        self._checkpoint(is_last=True)
         self._checkpoint_written(wait=True)
 
     # What others see

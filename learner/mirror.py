@@ -8,6 +8,7 @@ Knows nothing of steps. Fed by `loop.py`.
 
 import logging
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,8 @@ from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
 INTERVAL_S = 5.0
+RETRY_S = 0.2
+"""Between attempts at the end; a group that is new has no coordinator for a moment."""
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +33,7 @@ class Mirror:
         self._wanted: dict[int, int] = {}
         self._told: dict[int, int] = {}
         self._ended = threading.Event()
+        self._give_up_at = float("inf")
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
         self._thread.start()
 
@@ -38,14 +42,17 @@ class Mirror:
         self._wanted = dict(next_clean)
 
     def close(self, timeout_s: float) -> None:
+        self._give_up_at = time.monotonic() + timeout_s
         self._ended.set()
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
         admin: KafkaAdminClient | None = None
-        is_last = False
-        while not is_last:
-            is_last = self._ended.wait(INTERVAL_S)
+        while not self._ended.is_set() or self._wanted != self._told:
+            if self._ended.wait(INTERVAL_S):
+                time.sleep(RETRY_S)
+            if time.monotonic() >= self._give_up_at:
+                break
             wanted = self._wanted
             if wanted == self._told:
                 continue

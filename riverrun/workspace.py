@@ -22,6 +22,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Literal
 
@@ -54,8 +55,16 @@ def fsync(path: Path) -> None:
         os.close(handle)
 
 
-def replace_file(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Write beside `path`, fsync, rename: a reader sees the old bytes or the new ones."""
+def replace_file(
+    path: Path,
+    data: bytes,
+    mode: int = 0o644,
+    guard: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
+) -> None:
+    """Write beside `path`, fsync, rename: a reader sees the old bytes or the new ones.
+
+    guard: entered around the rename alone; when it raises, nothing has changed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -64,7 +73,8 @@ def replace_file(path: Path, data: bytes, mode: int = 0o644) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.chmod(beside, mode)  # noqa: PTH101 - beside is a name from mkstemp
-        os.replace(beside, path)  # noqa: PTH105
+        with guard():
+            os.replace(beside, path)  # noqa: PTH105
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(beside)  # noqa: PTH108

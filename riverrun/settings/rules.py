@@ -45,6 +45,8 @@ def takes(field: FieldInfo) -> str:
         return "a table"
     if get_origin(kind) is tuple:
         one = get_args(kind)[0]
+        if one is float:
+            return "numbers from 1 to 1e9, separated by commas"
         names = f" of {', '.join(f'`{name}`' for name in get_args(one))}" if get_args(one) else ""
         return f"a list{names}"
     assert isinstance(kind, type), kind

@@ -1,9 +1,8 @@
 """Settings of the version store."""
 
-from typing import Annotated
-
 from pydantic import Field
 
+from riverrun.settings.periods import Periods
 from riverrun.settings.section import Section
 
 
@@ -20,9 +19,8 @@ class StoreSettings(Section):
         description="Newest versions whose weights are kept; manifests of "
         "older ones stay, so that `trace` still works.",
     )
-    ladder_s: tuple[Annotated[float, Field(ge=1, le=1e9)], ...] = Field(
+    ladder_s: Periods = Field(
         (3600.0, 86_400.0),
-        max_length=20,
         description="Periods in seconds. For each one, the first version of the current period and "
         "of the one before keep their weights too: so there is always one to go back to that is "
         "one to two periods old. `[]`: none.",

@@ -7,29 +7,34 @@ lease and the store: what a crash can come between. Nothing in riverrun knows of
 import os
 import signal
 import sys
+from collections.abc import Callable
+from typing import Any
 
-PLACES = ("/learner/", "/store/")
-EVENTS = ("os.rename", "os.link", "os.remove", "os.rmdir", "os.mkdir", "os.truncate", "os.utime")
+EVENTS = ("os.rename", "os.link", "os.remove", "os.rmdir", "os.mkdir", "os.truncate")
 
 
-def main() -> int:
-    left = int(sys.argv.pop(1))
+def die_at(number: int, *places: str) -> Callable[[str, tuple[Any, ...]], None]:
+    """An audit hook: SIGKILL just before change `number` of a file with one of `places` in it."""
+    left = number
 
-    def look(event: str, arguments: tuple[object, ...]) -> None:
+    def look(event: str, arguments: tuple[Any, ...]) -> None:
         nonlocal left
         if event == "open":
-            flags = arguments[2]
-            if not isinstance(flags, int) or not flags & (os.O_WRONLY | os.O_RDWR):
+            if not isinstance(arguments[2], int) or not arguments[2] & (os.O_WRONLY | os.O_RDWR):
                 return
         elif event not in EVENTS:
             return
-        if not any(place in str(arguments[0]) for place in PLACES):
+        if not any(place in str(arguments[0]) for place in places):
             return
         left -= 1
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    sys.addaudithook(look)
+    return look
+
+
+def main() -> int:
+    sys.addaudithook(die_at(int(sys.argv.pop(1)), "/learner/", "/store/"))
     from riverrun.cli import main as riverrun
 
     return riverrun()

@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import uuid
 from collections.abc import Iterator
@@ -5,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from riverrun.errors import InvalidValue, StoreError, UnknownVersion, VersionRefused
+from riverrun.errors import InvalidValue, LeaseLost, StoreError, UnknownVersion, VersionRefused
 from riverrun.records import Span
 from riverrun.store import MANIFEST, PARTIAL, WEIGHTS, Manifest, VersionStore, version_id
 
@@ -220,3 +221,45 @@ def test_the_model_files_come_back_as_they_were(store: VersionStore, tmp_path: P
 def test_a_url_that_nothing_opens_is_refused() -> None:
     with pytest.raises(InvalidValue, match=r"store\.url: 'nonsense://x' is not allowed"):
         VersionStore("nonsense://x")
+
+
+def test_a_pinned_version_is_spared_until_it_is_unpinned(store: VersionStore) -> None:
+    versions = [publish(store, step).version for step in range(1, 7)]
+    store.pin(versions[1], "before the new source")
+    assert store.prune(2) == [versions[0], versions[2], versions[3]]
+    assert store.pinned() == [versions[1]]
+    store.unpin(versions[1])
+    store.unpin(versions[1])
+    assert store.prune(2) == [versions[1]]
+    with pytest.raises(UnknownVersion, match="nothing to pin"):
+        store.pin(versions[1], "too late")
+    with pytest.raises(UnknownVersion):
+        store.pin("run-000099-0", "never was")
+
+
+def test_the_ladder_spares_the_first_version_of_each_period(store: VersionStore) -> None:
+    versions = [publish(store, step).version for step in range(1, 7)]
+    thirty_years_s = 1e9
+    assert store.prune(2, [thirty_years_s]) == versions[1:4], "1970 is in the period before"
+    assert store.prune(2, [3600.0]) == versions[:1], "and not in this hour or the last"
+
+
+def test_behind_a_guard_that_refuses_nothing_changes(store: VersionStore) -> None:
+    @contextlib.contextmanager
+    def lost() -> Iterator[None]:
+        raise LeaseLost("another learner has it")
+        yield
+
+    versions = [publish(store, step).version for step in range(1, 5)]
+    store.promote(versions[0])
+    store.fence(lost)
+    for act in (
+        lambda: store.promote(versions[1]),
+        lambda: store.prune(2),
+        lambda: publish(store, 9),
+    ):
+        with pytest.raises(LeaseLost):
+            act()
+    assert store.promoted() == versions[0]
+    assert store.versions() == versions
+    assert all(store.has_weights(version) for version in versions)
