@@ -11,6 +11,7 @@ from typing import Literal
 from riverrun.errors import NotServing
 from riverrun.tokenizer import Tokenizer
 from serving.engine import Engine
+from serving.replies import Replies
 from serving.tally import Tally
 
 Phase = Literal["loading", "serving", "draining"]
@@ -24,6 +25,7 @@ class State:
         self.tally = tally
         self.started_ms = started_ms
         self.phase: Phase = "loading"
+        self.replies = Replies()
         self.engine: Engine | None = None
         self.tokenizer: Tokenizer | None = None
         self.closing = asyncio.Event()
