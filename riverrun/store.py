@@ -154,10 +154,11 @@ class VersionStore:
         """Let serving use `version` from now on. Raises UnknownVersion."""
         self.manifest(version)
         try:
-            with self._guard():
-                if self.is_local:
-                    replace_file(Path(self._path("PROMOTED")), version.encode())
-                else:
+            if self.is_local:
+                path = Path(self._path("PROMOTED"))
+                replace_file(path, version.encode(), guard=self._guard)
+            else:
+                with self._guard():
                     self.fs.pipe_file(self._path("PROMOTED"), version.encode())
         except OSError as error:
             raise StoreError(f"{version} could not be promoted in {self.url}: {error}") from error
@@ -222,6 +223,10 @@ class VersionStore:
     def versions(self) -> list[str]:
         """All ids, oldest first."""
         return self._by_age(self._with(MANIFEST))
+
+    def ids(self) -> list[str]:
+        """All ids, in no order: no manifest is read."""
+        return [name for name in self._with(MANIFEST) if not name.startswith(PARTIAL)]
 
     def _with(self, file: str) -> list[str]:
         """The ids that have `file`, in no order."""

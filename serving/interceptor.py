@@ -2,7 +2,7 @@
 
 A call's id is the client's `x-request-id`, else one of ours; it goes back as trailing metadata and
 stands in every line that is logged meanwhile. An error of ours becomes what
-`serving/status_codes.py` says; anything else is a fault, logged whole and told to the client only as
+`serving/status_codes.py` says; anything else is a fault, logged whole and told to the client as
 INTERNAL. Health and reflection pass through untouched. Called by gRPC, for every call.
 """
 
@@ -87,7 +87,7 @@ class CallObserver(Interceptor):
     ) -> Any:
         started = time.perf_counter()
         code = grpc.StatusCode.OK
-        named = ((REQUEST_ID_KEY, call.request_id),)
+        named: tuple[tuple[str, str], ...] = ((REQUEST_ID_KEY, call.request_id),)
         try:
             identifier(REQUEST_ID_KEY, call.request_id)
             context.set_trailing_metadata(named)
@@ -100,8 +100,8 @@ class CallObserver(Interceptor):
             if code is grpc.StatusCode.INTERNAL:
                 log.error("%s: %s", method, error)
             # An id that was refused could not travel as metadata.
-            named = () if _blames(error, REQUEST_ID_KEY) else named
-            metadata = (*named, *trailing_metadata(error, call.request_id))
+            kept = () if _blames(error, REQUEST_ID_KEY) else named
+            metadata: Any = (*kept, *trailing_metadata(error, call.request_id))
             await context.abort(code, str(error), metadata)
         except Exception as error:
             code = grpc.StatusCode.INTERNAL

@@ -5,7 +5,7 @@ the engine. Knows nothing of gRPC. Called by the services, and by any other fron
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from riverrun.errors import Overloaded
@@ -15,13 +15,15 @@ from serving.mailbox import Mailbox
 from serving.sequence import Delta, End, Sequence, Sink
 
 MAX_BATCH_ROWS = 8
-"""Of one batch in the engine at once: the rest of it waits here, and takes no place in the queue."""
+"""Of one batch in the engine at once: the rest of it waits here and takes no place in the queue."""
 
 ATTEMPTS = 5
 RETRY_AFTER_S = 1.0
 
 
-async def deltas_of(engine: Engine, sequence: Sequence, mailbox: Mailbox) -> AsyncIterator[Delta]:
+async def deltas_of(
+    engine: Engine, sequence: Sequence, mailbox: Mailbox
+) -> AsyncGenerator[Delta, None]:
     """Submit the sequence, whose sink is the mailbox; its deltas, up to the one with an end.
 
     Raises:

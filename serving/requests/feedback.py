@@ -93,9 +93,7 @@ def _check_agrees(subject: pb.Subject, turns: list[Turn], known: Reply) -> None:
             raise InvalidValue(field, given, allowed)
 
 
-def _feedback(
-    feedback_id: str, kind: FeedbackKind, reply: Reply, by: str, **what: Any
-) -> Feedback:
+def _feedback(feedback_id: str, kind: FeedbackKind, reply: Reply, by: str, **what: Any) -> Feedback:
     return Feedback(
         id=identifier("id", feedback_id),
         kind=kind,

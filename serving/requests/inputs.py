@@ -5,12 +5,12 @@ Called by `serving/requests/generate.py`, `feedback.py` and `serving/services/ge
 
 import asyncio
 from collections.abc import Sequence
-from typing import Protocol
 
 from riverrun.chat import ROLES
 from riverrun.errors import InvalidValue
 from riverrun.feedback import Turn
 from riverrun.tokenizer import Tokenizer
+from riverrun.v1 import feedback_pb2
 from riverrun.v1 import generation_pb2 as pb
 
 MAX_MESSAGES = 1024
@@ -22,17 +22,7 @@ PROMPT_ROLE = "prompt"
 """The role that feedback gives to a plain prompt."""
 
 
-class WithInput(Protocol):
-    """GenerateRequest, CountTokensRequest, Subject: a oneof `input`."""
-
-    @property
-    def prompt(self) -> str: ...
-    @property
-    def conversation(self) -> pb.Conversation: ...
-    def ByteSize(self) -> int: ...
-
-
-Request = WithInput | pb.ChatRequest
+Request = pb.GenerateRequest | pb.ChatRequest | pb.CountTokensRequest | feedback_pb2.Subject
 
 
 class Input:
@@ -78,7 +68,7 @@ def input_of(request: Request, prefix: str = "") -> Input:
     """
     if isinstance(request, pb.ChatRequest):
         return Input("messages", _turns(f"{prefix}messages", request.messages))
-    kind = request.WhichOneof("input")  # type: ignore[union-attr]  # of every message
+    kind = request.WhichOneof("input")
     if kind is None:
         raise InvalidValue(f"{prefix}input", None, "a prompt or a conversation")
     if kind == "prompt":

@@ -14,7 +14,7 @@ MAX_PARTITIONS = 1024
 def check_version_choice(choice: pb.VersionChoice, *, may_follow: bool) -> None:
     """
     Raises:
-        InvalidValue: a mode that is none, an id that cannot be one, choices that exclude each other.
+        InvalidValue: a mode that is none, an id that cannot be one, choices that exclude others.
         Unsupported: a choice that this server cannot make yet.
     """
     known = pb.VersionMode.values()
@@ -31,7 +31,9 @@ def check_version_choice(choice: pb.VersionChoice, *, may_follow: bool) -> None:
         allowed = f"at most {MAX_PARTITIONS} partitions"
         raise InvalidValue("version.after", f"{len(choice.after)} partitions", allowed)
     if choice.id and (follows or choice.min_id or choice.min_step or choice.after):
-        raise InvalidValue("version.id", choice.id, "no min_id, min_step, after or FOLLOW beside it")
+        raise InvalidValue(
+            "version.id", choice.id, "no min_id, min_step, after or FOLLOW beside it"
+        )
     for field, is_set in (
         ("version.mode", follows),
         ("version.id", choice.id),

@@ -29,9 +29,7 @@ def final_proto(end: End) -> pb.Final:
     )
 
 
-def logprob_protos(
-    logprobs: Iterable[TokenLogprob], tokenizer: Tokenizer
-) -> list[pb.TokenLogprob]:
+def logprob_protos(logprobs: Iterable[TokenLogprob], tokenizer: Tokenizer) -> list[pb.TokenLogprob]:
     return [
         pb.TokenLogprob(
             id=one.token,

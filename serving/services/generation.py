@@ -4,7 +4,7 @@ A cancelled call, a deadline and a client that went all end here as a cancelled 
 takes the sequence out of the engine. Errors are left to `serving/interceptor.py`.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,9 @@ class Generation(rpc.GenerationServicer):
         await self._stream(request, context)
 
     async def Complete(
-        self, request: pb.GenerateRequest, context: "Context"
+        self,
+        request: pb.GenerateRequest,
+        context: "Context",
     ) -> pb.CompleteResponse:
         return await self._whole(request)
 
@@ -47,7 +49,9 @@ class Generation(rpc.GenerationServicer):
         await self._stream(request, context)
 
     async def CompleteChat(
-        self, request: pb.ChatRequest, context: "Context"
+        self,
+        request: pb.ChatRequest,
+        context: "Context",
     ) -> pb.CompleteResponse:
         return await self._whole(request)
 
@@ -91,7 +95,9 @@ class Generation(rpc.GenerationServicer):
         )
 
     async def CountTokens(
-        self, request: pb.CountTokensRequest, context: "Context"
+        self,
+        request: pb.CountTokensRequest,
+        context: "Context",
     ) -> pb.CountTokensResponse:
         engine, tokenizer = self._state.require()
         tokens = await input_of(request).encode(tokenizer)
@@ -121,7 +127,7 @@ class Generation(rpc.GenerationServicer):
         return whole
 
 
-async def answer(state: State, request: GenerateRequest) -> AsyncIterator[Delta]:
+async def answer(state: State, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
     """The deltas of one answer; a whole one is remembered for feedback. Any front may call it.
 
     Raises:

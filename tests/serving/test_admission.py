@@ -30,7 +30,7 @@ def test_a_deadline_frees_the_row_and_the_place_in_the_queue(published: Publishe
         with held_engine():
             for _ in range(2):
                 with pytest.raises(RequestFailed) as failed:
-                    client.generate("late", timeout_s=0.1)
+                    client.generate("late", timeout_s=0.5)
                 assert failed.value.code == "DEADLINE_EXCEEDED"
             wait_for(lambda: server.codes() == {"DEADLINE_EXCEEDED": 2}, "counted")
         wait_for(lambda: client.status().load.rows + client.status().load.waiting == 0, "freed")
