@@ -7,6 +7,7 @@ that the signal handler calls.
 import asyncio
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from serving.engine import Engine
 from serving.main import serve
 
 DEADLINE_S = 30.0
+ANSWERING = ("Generate", "Complete", "Chat", "CompleteChat")
 
 
 def wait_for(condition: Callable[[], Any], what: str, deadline_s: float = DEADLINE_S) -> Any:
@@ -75,14 +77,15 @@ class RunningServer:
         return self.running.registry.get_sample_value(name, labels or {}) or 0.0
 
     def codes(self) -> dict[str, int]:
-        """How many calls of Generate ended with each code."""
-        return {
-            sample.labels["code"]: int(sample.value)
-            for metric in self.running.registry.collect()
-            for sample in metric.samples
-            if sample.name == "riverrun_serving_requests_total"
-            and sample.labels["method"] == "Generate"
-        }
+        """How many answers ended with each code."""
+        codes: Counter[str] = Counter()
+        for metric in self.running.registry.collect():
+            for sample in metric.samples:
+                if sample.name == "riverrun_serving_requests_total" and (
+                    sample.labels["method"] in ANSWERING
+                ):
+                    codes[sample.labels["code"]] += int(sample.value)
+        return dict(codes)
 
     def stop(self) -> None:
         self.running.request_stop()

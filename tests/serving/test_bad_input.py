@@ -86,7 +86,7 @@ def stub(server: RunningServer) -> Any:
 def test_every_bad_field_is_named_and_the_server_goes_on(
     server: RunningServer, client: Client, stub: Any
 ) -> None:
-    from riverrun.client_protos import failures
+    from riverrun.client.failures import failures
 
     for fields, field, words in CASES:
         with pytest.raises(RequestFailed) as failed, failures():
@@ -115,7 +115,7 @@ def test_a_message_of_ten_megabytes_is_refused_and_the_server_goes_on(
 def test_bytes_that_are_no_request_or_no_utf8_are_the_callers_fault(
     server: RunningServer, data: bytes
 ) -> None:
-    from riverrun.client_protos import failures
+    from riverrun.client.failures import failures
 
     with grpc.insecure_channel(server.address) as channel:
         untyped: Any = channel
@@ -126,7 +126,7 @@ def test_bytes_that_are_no_request_or_no_utf8_are_the_callers_fault(
 
 
 def test_an_interval_out_of_range_is_named(server: RunningServer) -> None:
-    from riverrun.client_protos import failures
+    from riverrun.client.failures import failures
 
     channel = grpc.insecure_channel(server.address)
     stub: Any = model_pb2_grpc.ModelStub(channel)  # type: ignore[no-untyped-call]
@@ -184,7 +184,7 @@ def test_without_a_template_a_conversation_is_refused(published: Published) -> N
         pytest.raises(RequestFailed, match="no chat template") as failed,
     ):
         client.generate(messages=[{"role": "user", "content": "hi"}])
-    assert (failed.value.code, failed.value.field) == ("INVALID_ARGUMENT", "input")
+    assert (failed.value.code, failed.value.field) == ("INVALID_ARGUMENT", "messages")
 
 
 def test_every_error_of_ours_has_a_code() -> None:
@@ -214,5 +214,5 @@ def test_a_fault_of_the_server_is_internal_and_told_only_to_the_log(
     assert failed.value.code == "INTERNAL"
     assert "secret" not in failed.value.details
     assert "a secret" in caplog.text
-    labels = {"method": "Generate", "code": "INTERNAL"}
+    labels = {"method": "Complete", "code": "INTERNAL"}
     wait_for(lambda: server.metric("riverrun_serving_requests_total", labels) == 1, "counted")
