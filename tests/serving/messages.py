@@ -45,15 +45,16 @@ def messages(descriptor: Descriptor) -> Strategy:
 
 
 def _values(field: FieldDescriptor) -> Strategy:
-    if _is_map(field):
-        key, value = (field.message_type.fields_by_name[name] for name in ("key", "value"))
+    entry = field.message_type
+    if entry is not None and _is_map(field):
+        key, value = (entry.fields_by_name[name] for name in ("key", "value"))
         return st.dictionaries(_one(key), _one(value), max_size=MAX_ITEMS)
     one = _one(field)
     return st.lists(one, max_size=MAX_ITEMS) if field.is_repeated else one
 
 
 def _one(field: FieldDescriptor) -> Strategy:
-    if field.type == FieldDescriptor.TYPE_MESSAGE:
+    if field.message_type is not None:
         return messages(field.message_type)
     return BY_TYPE[field.type]
 

@@ -17,7 +17,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from riverrun.process import Running
-from riverrun.settings import ServingSettings, Settings
+from riverrun.settings import KafkaSettings, ServingSettings, Settings
 from riverrun.workspace import Workspace
 from serving.engine import Engine
 from serving.main import serve
@@ -38,10 +38,14 @@ def wait_for(condition: Callable[[], Any], what: str, deadline_s: float = DEADLI
 class RunningServer:
     """One server in the data directory `root`."""
 
-    def __init__(self, root: Path, **options: Any) -> None:
+    def __init__(self, root: Path, kafka: KafkaSettings | None = None, **options: Any) -> None:
         options = {"poll_interval_s": 0.005, "chunk_interval_s": 0.0, **options}
         self.settings = Settings(
-            data_dir=root, model="tiny", device="cpu", serving=ServingSettings(**options)
+            data_dir=root,
+            model="tiny",
+            device="cpu",
+            kafka=kafka or KafkaSettings(),
+            serving=ServingSettings(**options),
         )
         self.workspace = Workspace(root)
         self.running = Running("serving", self.workspace, CollectorRegistry())

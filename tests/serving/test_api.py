@@ -17,7 +17,8 @@ TEXTS = ["The river runs.", "überall Wasser", "x" * 200]
 
 def logprobs_of(published: Published, version: str, tokens: list[int]) -> torch.Tensor:
     with torch.inference_mode():
-        return published.models[version](torch.tensor([tokens]))[0].log_softmax(-1)
+        logits_BTV: torch.Tensor = published.models[version](torch.tensor([tokens]))
+    return logits_BTV[0].log_softmax(-1)
 
 
 def live(published: Published) -> str:
