@@ -154,11 +154,10 @@ class VersionStore:
         """Let serving use `version` from now on. Raises UnknownVersion."""
         self.manifest(version)
         try:
-            if self.is_local:
-                path = Path(self._path("PROMOTED"))
-                replace_file(path, version.encode(), guard=self._guard)
-            else:
-                with self._guard():
+            with self._guard():
+                if self.is_local:
+                    replace_file(Path(self._path("PROMOTED")), version.encode())
+                else:
                     self.fs.pipe_file(self._path("PROMOTED"), version.encode())
         except OSError as error:
             raise StoreError(f"{version} could not be promoted in {self.url}: {error}") from error
