@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 OURS = "/riverrun."
 REQUEST_ID_KEY = "x-request-id"
+CLOCK_SLACK_S = 0.05
+"""A client gives up at its own deadline, which may be a moment before ours."""
 
 Behaviour = Callable[[Any, Any], Awaitable[Any]]
 if TYPE_CHECKING:  # generic in the stubs alone
@@ -134,6 +136,6 @@ def _parsed(data: bytes, parse: Callable[[bytes], Any]) -> Any:
 
 def _code_of_cancellation(context: "Context") -> grpc.StatusCode:
     left_s = context.time_remaining()
-    if left_s is not None and left_s <= 0:
+    if left_s is not None and left_s <= CLOCK_SLACK_S:
         return grpc.StatusCode.DEADLINE_EXCEEDED
     return grpc.StatusCode.CANCELLED

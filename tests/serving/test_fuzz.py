@@ -1,7 +1,7 @@
 """Any request message, and any bytes, to every method: an answer or a clear refusal, and a server
 that goes on.
 
-`RIVERRUN_FUZZ_EXAMPLES=2000` runs it at full size; by default it stays within some seconds.
+`TEST_FUZZ_EXAMPLES=2000` runs it at full size; by default it stays within some seconds.
 """
 
 import os
@@ -19,7 +19,7 @@ from tests.serving.messages import messages
 from tests.serving.published import Published
 from tests.serving.running_server import RunningServer
 
-EXAMPLES = int(os.environ.get("RIVERRUN_FUZZ_EXAMPLES", "15"))
+EXAMPLES = int(os.environ.get("TEST_FUZZ_EXAMPLES", "15"))
 FILES: tuple[Any, ...] = (generation_pb2, model_pb2, feedback_pb2, admin_pb2)
 METHODS = [
     method
