@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.set-up
 PACKAGES := riverrun stream learner serving bench
 
-.PHONY: help setup demo test check bench protos format clean
+.PHONY: help setup demo test check bench protos release-protos format clean
 
 help:
 	@echo "make demo    set up, then watch a model learn from Kafka while it serves"
@@ -15,6 +15,7 @@ help:
 	@echo "make bench   measure what the documents claim"
 	@echo "make setup   only make $(VENV) (again only when the dependency files changed)"
 	@echo "make protos  generate riverrun/v1 from protos/ again"
+	@echo "make release-protos  from now on make check holds the protos against these"
 
 setup: $(STAMP)
 
@@ -35,13 +36,18 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	@if command -v buf >/dev/null; then buf lint; else echo "buf is not installed: the protos were not linted"; fi
+	@if command -v buf >/dev/null; then buf lint && buf breaking --against protos/released.binpb; \
+	else echo "buf is not installed: the protos were neither linted nor compared with the released ones"; fi
 
 bench: setup
 	$(BIN)/riverrun bench freshness
 
 protos: setup
 	$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=. --pyi_out=. --grpc_python_out=. protos/riverrun/v1/*.proto
+
+release-protos:
+	buf breaking --against protos/released.binpb
+	buf build --exclude-source-info -o protos/released.binpb
 
 format: setup
 	$(BIN)/ruff format .

@@ -8,18 +8,20 @@ kafka-python is imported when something is sent.
 """
 
 import contextlib
-import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from riverrun.errors import BrokerError, InvalidValue
 from riverrun.kafka import Topics, bootstrap_servers, client_options, why
+from riverrun.receipt import Acknowledged, Receipt
 from riverrun.settings import Settings
 
 if TYPE_CHECKING:
     from kafka import KafkaProducer
+
+__all__ = ["Acknowledged", "RawProducer", "Receipt", "Record", "produce"]
 
 MAX_WAITING_RECORDS = 20_000
 MAX_WAITING_BYTES = 64 * 2**20
@@ -46,41 +48,6 @@ class Record:
     def headers(self) -> list[tuple[str, bytes]]:
         named = {"source": self.source, "content-type": self.content_type}
         return [(name, value.encode()) for name, value in named.items() if value is not None]
-
-
-@dataclass(slots=True)
-class Acknowledged:
-    """The offsets of one partition that hold our records, both ends included.
-
-    Other producers' records may lie between them: `num_records` counts ours.
-    """
-
-    first: int
-    last: int
-    num_records: int
-
-
-@dataclass(slots=True)
-class Receipt:
-    """What Kafka has acknowledged. `acked_at`: when it did last, seconds since 1970."""
-
-    topic: str
-    partitions: dict[int, Acknowledged] = field(default_factory=dict)
-    acked_at: float | None = None
-
-    @property
-    def num_records(self) -> int:
-        return sum(acknowledged.num_records for acknowledged in self.partitions.values())
-
-    def add(self, partition: int, offset: int) -> None:
-        seen = self.partitions.get(partition)
-        if seen is None:
-            self.partitions[partition] = Acknowledged(offset, offset, 1)
-        else:
-            seen.first = min(seen.first, offset)
-            seen.last = max(seen.last, offset)
-            seen.num_records += 1
-        self.acked_at = time.time()
 
 
 def produce(settings: Settings, records: Iterable[Record]) -> Receipt:
@@ -142,6 +109,18 @@ class RawProducer:
             len(self._waiting) > MAX_WAITING_RECORDS or self._waiting_bytes > MAX_WAITING_BYTES
         ) or (self._waiting and self._waiting[0][0].is_done):
             self._await_oldest()
+
+    def place(self, record: Record) -> Receipt:
+        """Send one record and wait for it; its own receipt. It counts in `receipt`, too."""
+        self.flush()
+        whole, self.receipt = self.receipt, Receipt(self.receipt.topic)
+        try:
+            self.send(record)
+            self.flush()
+        finally:
+            own, self.receipt = self.receipt, whole
+        whole.add(own.partition, own.offset)
+        return own
 
     def flush(self) -> None:
         """Wait until everything sent is acknowledged."""

@@ -222,6 +222,10 @@ class VersionStore:
         """All ids, oldest first."""
         return self._by_age(self._with(MANIFEST))
 
+    def ids(self) -> list[str]:
+        """All ids, in no order: no manifest is read."""
+        return [name for name in self._with(MANIFEST) if not name.startswith(PARTIAL)]
+
     def _with(self, file: str) -> list[str]:
         """The ids that have `file`, in no order."""
         if self.is_local:

@@ -1,8 +1,9 @@
-"""Around every call of our services: its code and time as metrics, its error as a gRPC status.
+"""Around every call of our services: its id, its code and time as metrics, its error as a status.
 
-An error of ours becomes the code of `serving/status_codes.py`; anything else is a fault, logged
-whole and told to the client only as INTERNAL. Health and reflection pass through untouched.
-Called by gRPC, for every call.
+A call's id is the client's `x-request-id`, else one of ours; it goes back as trailing metadata and
+stands in every line that is logged meanwhile. An error of ours becomes what
+`serving/status_codes.py` says; anything else is a fault, logged whole and told to the client as
+INTERNAL. Health and reflection pass through untouched. Called by gRPC, for every call.
 """
 
 import asyncio
@@ -17,11 +18,16 @@ from grpc.aio import ServerInterceptor, ServicerContext
 
 from riverrun.errors import InvalidValue, RiverrunError
 from riverrun.metrics import ServingMetrics
+from serving.call import Call, answering, new_request_id
+from serving.requests.identifiers import identifier
 from serving.status_codes import status_code, trailing_metadata
 
 log = logging.getLogger(__name__)
 
 OURS = "/riverrun."
+REQUEST_ID_KEY = "x-request-id"
+CLOCK_SLACK_S = 0.05
+"""A client gives up at its own deadline, which may be a moment before ours."""
 
 Behaviour = Callable[[Any, Any], Awaitable[Any]]
 if TYPE_CHECKING:  # generic in the stubs alone
@@ -66,27 +72,58 @@ class CallObserver(Interceptor):
         self, method: str, behaviour: Behaviour, parse: Callable[[bytes], Any]
     ) -> Behaviour:
         async def observed(data: bytes, context: "Context") -> Any:
-            started = time.perf_counter()
-            code = grpc.StatusCode.OK
-            try:
-                return await behaviour(_parsed(data, parse), context)
-            except asyncio.CancelledError:
-                code = _code_of_cancellation(context)
-                raise
-            except RiverrunError as error:
-                code = status_code(error)
-                if code is grpc.StatusCode.INTERNAL:
-                    log.error("%s: %s", method, error)
-                await context.abort(code, str(error), trailing_metadata(error))
-            except Exception as error:
-                code = grpc.StatusCode.INTERNAL
-                log.exception("%s failed", method)
-                await context.abort(code, f"{type(error).__name__} in the server; its log has more")
-            finally:
-                self._metrics.requests.labels(method, code.name).inc()
-                self._metrics.request_seconds.labels(method).observe(time.perf_counter() - started)
+            call = Call(_asked_id(context) or new_request_id())
+            with answering(call):
+                return await self._answer(method, behaviour, parse, data, context, call)
 
         return observed
+
+    async def _answer(
+        self,
+        method: str,
+        behaviour: Behaviour,
+        parse: Callable[[bytes], Any],
+        data: bytes,
+        context: "Context",
+        call: Call,
+    ) -> Any:
+        started = time.perf_counter()
+        code = grpc.StatusCode.OK
+        named: tuple[tuple[str, str], ...] = ((REQUEST_ID_KEY, call.request_id),)
+        try:
+            identifier(REQUEST_ID_KEY, call.request_id)
+            context.set_trailing_metadata(named)
+            return await behaviour(_parsed(data, parse), context)
+        except asyncio.CancelledError:
+            code = _code_of_cancellation(context)
+            raise
+        except RiverrunError as error:
+            code = status_code(error)
+            if code is grpc.StatusCode.INTERNAL:
+                log.error("%s: %s", method, error)
+            # An id that was refused could not travel as metadata.
+            kept = () if _blames(error, REQUEST_ID_KEY) else named
+            metadata: Any = (*kept, *trailing_metadata(error, call.request_id))
+            await context.abort(code, str(error), metadata)
+        except Exception as error:
+            code = grpc.StatusCode.INTERNAL
+            log.exception("%s failed", method)
+            said = f"{type(error).__name__} in the server; its log has more"
+            await context.abort(code, said, named)
+        finally:
+            self._metrics.requests.labels(method, code.name).inc()
+            self._metrics.request_seconds.labels(method).observe(time.perf_counter() - started)
+
+
+def _asked_id(context: "Context") -> str | None:
+    for key, value in context.invocation_metadata() or ():
+        if key == REQUEST_ID_KEY:
+            return value if isinstance(value, str) else value.decode(errors="replace")
+    return None
+
+
+def _blames(error: RiverrunError, field: str) -> bool:
+    return isinstance(error, InvalidValue) and error.field == field
 
 
 def _parsed(data: bytes, parse: Callable[[bytes], Any]) -> Any:
@@ -99,6 +136,6 @@ def _parsed(data: bytes, parse: Callable[[bytes], Any]) -> Any:
 
 def _code_of_cancellation(context: "Context") -> grpc.StatusCode:
     left_s = context.time_remaining()
-    if left_s is not None and left_s <= 0:
+    if left_s is not None and left_s <= CLOCK_SLACK_S:
         return grpc.StatusCode.DEADLINE_EXCEEDED
     return grpc.StatusCode.CANCELLED

@@ -43,7 +43,7 @@ def run(settings: Settings) -> None:
 async def serve(settings: Settings, running: Running) -> None:
     stop = _stop_event(running)
     tally = Tally(ServingMetrics(running.registry))
-    state = State(settings.model, tally, started_ms=int(running.started_at * 1000))
+    state = State(settings, tally, started_ms=int(running.started_at * 1000))
     host = settings.serving.host
     server = Server(state, host, running.workspace.port("serving", settings.serving.port))
     await server.start()
@@ -60,6 +60,7 @@ async def serve(settings: Settings, running: Running) -> None:
     if num_left:
         log.warning("%d answers are cut off by the end of the drain", num_left)
     await server.stop(LAST_GRACE_S)
+    await state.close()
     if not answering.done():
         answering.cancel()
     stopping.cancel()

@@ -5,7 +5,7 @@ their tokens once, through the same queue, rows and passes, and make none: their
 the `scores` or the `embedding`.
 
 Only the engine's thread touches a sequence after it was submitted, but for `cancelled`, which
-anybody may set. Knows nothing of tensors or of gRPC. Made by `serving/request.py`.
+anybody may set. Knows nothing of tensors or of gRPC. Made by `serving/requests/`.
 """
 
 import time

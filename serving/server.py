@@ -12,8 +12,19 @@ from grpc_reflection.v1alpha.reflection import SERVICE_NAME as REFLECTION
 from grpc_reflection.v1alpha.reflection import enable_server_reflection
 
 from riverrun.errors import RiverrunError
-from riverrun.v1 import generation_pb2, generation_pb2_grpc, model_pb2, model_pb2_grpc
+from riverrun.v1 import (
+    admin_pb2,
+    admin_pb2_grpc,
+    feedback_pb2,
+    feedback_pb2_grpc,
+    generation_pb2,
+    generation_pb2_grpc,
+    model_pb2,
+    model_pb2_grpc,
+)
 from serving.interceptor import CallObserver
+from serving.services.admin import Admin
+from serving.services.feedback import Feedback
 from serving.services.generation import Generation
 from serving.services.model import Model
 from serving.state import State
@@ -21,6 +32,8 @@ from serving.state import State
 SERVICES = (
     generation_pb2.DESCRIPTOR.services_by_name["Generation"].full_name,
     model_pb2.DESCRIPTOR.services_by_name["Model"].full_name,
+    feedback_pb2.DESCRIPTOR.services_by_name["Feedback"].full_name,
+    admin_pb2.DESCRIPTOR.services_by_name["Admin"].full_name,
 )
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 """Far above any prompt that fits a context; more is refused before it is read."""
@@ -50,6 +63,8 @@ class Server:
         for add, service in (
             (generation_pb2_grpc.add_GenerationServicer_to_server, Generation(state)),
             (model_pb2_grpc.add_ModelServicer_to_server, Model(state)),
+            (feedback_pb2_grpc.add_FeedbackServicer_to_server, Feedback(state)),
+            (admin_pb2_grpc.add_AdminServicer_to_server, Admin(state)),
             (health_pb2_grpc.add_HealthServicer_to_server, self._health),
         ):
             add(service, self._server)

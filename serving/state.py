@@ -9,9 +9,16 @@ from collections.abc import Iterator
 from typing import Literal
 
 from riverrun.errors import NotServing
+from riverrun.settings import Settings
+from riverrun.store import VersionStore, store_of
 from riverrun.tokenizer import Tokenizer
+from serving.commander import Commander
 from serving.engine import Engine
+from serving.feedback_log import FeedbackLog
+from serving.kafka_writer import KafkaWriter
+from serving.replies import Replies
 from serving.tally import Tally
+from serving.version_catalog import VersionCatalog
 
 Phase = Literal["loading", "serving", "draining"]
 
@@ -19,11 +26,18 @@ Phase = Literal["loading", "serving", "draining"]
 class State:
     """Loading until `serve`, serving until `drain`."""
 
-    def __init__(self, model: str, tally: Tally, started_ms: int) -> None:
-        self.model = model
+    def __init__(self, settings: Settings, tally: Tally, started_ms: int) -> None:
+        self.settings = settings
+        self.model = settings.model
         self.tally = tally
         self.started_ms = started_ms
         self.phase: Phase = "loading"
+        self.replies = Replies()
+        self.store: VersionStore = store_of(settings)
+        self.catalog = VersionCatalog(self.store)
+        self._writer = KafkaWriter(settings)
+        self.feedback_log = FeedbackLog(settings, self._writer)
+        self.commander = Commander(settings, self._writer)
         self.engine: Engine | None = None
         self.tokenizer: Tokenizer | None = None
         self.closing = asyncio.Event()
@@ -44,6 +58,11 @@ class State:
             await asyncio.wait_for(self._has_none_open.wait(), timeout_s)
         self.closing.set()
         return self._num_open
+
+    async def close(self) -> None:
+        """Let go of Kafka, once no call is open."""
+        self.commander.close()
+        await self._writer.close()
 
     def require(self) -> tuple[Engine, Tokenizer]:
         """What answers a request.

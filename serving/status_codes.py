@@ -1,8 +1,11 @@
 """The one table from our errors to gRPC's codes, and the details that go with them.
 
-Details are google.rpc messages, as other clients know them: BadRequest names the field,
-RetryInfo the time to wait. Called by `serving/interceptor.py`.
+Details are google.rpc messages, as other clients know them: ErrorInfo names the reason, BadRequest
+the field, RetryInfo the time to wait. Called by `serving/interceptor.py`; the HTTP front reads the
+same table.
 """
+
+from dataclasses import dataclass
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
@@ -10,52 +13,103 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from riverrun.errors import (
+    BrokerError,
+    IdTaken,
     InvalidValue,
     ModelError,
+    NotRunning,
     NotServing,
+    OffsetExpired,
     Overloaded,
     RiverrunError,
+    StoreError,
+    UnknownReply,
     UnknownVersion,
+    Unsupported,
+    VersionGone,
+    VersionRefused,
 )
 
 DETAILS_KEY = "grpc-status-details-bin"
 """Trailing metadata of a rich error, as every gRPC library names it."""
 
-STATUS_CODES: dict[type[RiverrunError], grpc.StatusCode] = {
-    InvalidValue: grpc.StatusCode.INVALID_ARGUMENT,
-    Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    NotServing: grpc.StatusCode.UNAVAILABLE,
-    UnknownVersion: grpc.StatusCode.NOT_FOUND,
-    ModelError: grpc.StatusCode.INTERNAL,
-    RiverrunError: grpc.StatusCode.INTERNAL,
+DOMAIN = "riverrun"
+RETRY_AFTER_S = 1.0
+"""Where the error itself does not know: about what a restart or a first version takes."""
+
+Code = grpc.StatusCode
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`retry_after_s`: the same call will do later; the error's own value goes first."""
+
+    code: grpc.StatusCode
+    reason: str
+    retry_after_s: float | None = None
+
+
+TABLE: dict[type[RiverrunError], Row] = {
+    InvalidValue: Row(Code.INVALID_ARGUMENT, "INVALID_FIELD"),
+    Unsupported: Row(Code.UNIMPLEMENTED, "UNSUPPORTED_FIELD"),
+    UnknownReply: Row(Code.NOT_FOUND, "UNKNOWN_REPLY"),
+    UnknownVersion: Row(Code.NOT_FOUND, "UNKNOWN_VERSION"),
+    VersionGone: Row(Code.FAILED_PRECONDITION, "VERSION_GONE"),
+    VersionRefused: Row(Code.FAILED_PRECONDITION, "VERSION_REFUSED"),
+    OffsetExpired: Row(Code.OUT_OF_RANGE, "OFFSET_EXPIRED"),
+    IdTaken: Row(Code.ALREADY_EXISTS, "ID_TAKEN"),
+    Overloaded: Row(Code.RESOURCE_EXHAUSTED, "OVERLOADED", RETRY_AFTER_S),
+    NotServing: Row(Code.UNAVAILABLE, "NOT_SERVING", RETRY_AFTER_S),
+    BrokerError: Row(Code.UNAVAILABLE, "KAFKA_AWAY", RETRY_AFTER_S),
+    NotRunning: Row(Code.UNAVAILABLE, "KAFKA_AWAY", RETRY_AFTER_S),
+    StoreError: Row(Code.UNAVAILABLE, "STORE_AWAY", RETRY_AFTER_S),
+    ModelError: Row(Code.INTERNAL, "MODEL_FAULT"),
+    RiverrunError: Row(Code.INTERNAL, "FAULT"),
 }
 
 
+def row_of(error: RiverrunError) -> Row:
+    """The row of the nearest of the error's classes."""
+    return next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
+
+
 def status_code(error: RiverrunError) -> grpc.StatusCode:
-    """The code of the nearest of the error's classes."""
-    return next(STATUS_CODES[kind] for kind in type(error).__mro__ if kind in STATUS_CODES)
+    return row_of(error).code
 
 
-def details(error: RiverrunError) -> list[Message]:
+def retry_after_s(error: RiverrunError) -> float | None:
+    """After how many seconds the same call may do; None when it never will."""
+    own: float | None = getattr(error, "retry_after_s", None)
+    return row_of(error).retry_after_s if own is None else own
+
+
+def details(error: RiverrunError, request_id: str) -> list[Message]:
     """What a client can act upon."""
-    if isinstance(error, InvalidValue):
+    row = row_of(error)
+    metadata = {"request_id": request_id}
+    for name in ("field", "version", "nearest"):
+        value = getattr(error, name, None)
+        if isinstance(value, str) and value:
+            metadata[name] = value
+    found: list[Message] = [
+        error_details_pb2.ErrorInfo(reason=row.reason, domain=DOMAIN, metadata=metadata)
+    ]
+    if "field" in metadata:
         violation = error_details_pb2.BadRequest.FieldViolation(
-            field=error.field, description=str(error)
+            field=metadata["field"], description=str(error)
         )
-        return [error_details_pb2.BadRequest(field_violations=[violation])]
-    if isinstance(error, Overloaded):
+        found.append(error_details_pb2.BadRequest(field_violations=[violation]))
+    delay_s = retry_after_s(error)
+    if delay_s is not None:
         delay = Duration()
-        delay.FromNanoseconds(int(error.retry_after_s * 1e9))
-        return [error_details_pb2.RetryInfo(retry_delay=delay)]
-    return []
+        delay.FromNanoseconds(int(delay_s * 1e9))
+        found.append(error_details_pb2.RetryInfo(retry_delay=delay))
+    return found
 
 
-def trailing_metadata(error: RiverrunError) -> tuple[tuple[str, bytes], ...]:
+def trailing_metadata(error: RiverrunError, request_id: str) -> tuple[tuple[str, bytes], ...]:
     """The rich status, for `context.abort`."""
-    found = details(error)
-    if not found:
-        return ()
     status = status_pb2.Status(code=status_code(error).value[0], message=str(error))
-    for detail in found:
+    for detail in details(error, request_id):
         status.details.add().Pack(detail)
     return ((DETAILS_KEY, status.SerializeToString()),)

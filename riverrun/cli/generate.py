@@ -31,6 +31,8 @@ FIND_TIMEOUT_S = 2.0
 )
 @click.option("--top-k", type=int, default=0, show_default="all", help="The k likeliest tokens.")
 @click.option("--top-p", type=float, show_default="1", help="The likeliest that sum to this.")
+@click.option("--min-p", type=float, default=0.0, help="Least share of the likeliest's chance.")
+@click.option("--repetition-penalty", type=float, show_default="1", help="Above 1: new words.")
 @click.option("--seed", type=int, show_default="random", help="The same seed, the same answer.")
 @click.option("--stop", multiple=True, help="The answer ends before this text (repeatable).")
 @click.option("--address", metavar="HOST:PORT", help="A server that runs elsewhere.")
@@ -43,6 +45,8 @@ def generate(
     temperature: float,
     top_k: int,
     top_p: float | None,
+    min_p: float,
+    repetition_penalty: float | None,
     seed: int | None,
     stop: tuple[str, ...],
     address: str | None,
@@ -59,6 +63,8 @@ def generate(
             temperature=temperature,
             top_k=top_k,
             top_p=top_p,
+            min_p=min_p,
+            repetition_penalty=repetition_penalty,
             seed=seed,
             stop=stop,
         )

@@ -1,63 +1,161 @@
-"""`riverrun.v1.Generation`: one answer a call, from submit to the last message.
+"""`riverrun.v1.Generation`: answers, scores, embeddings and counts, one call each.
 
 A cancelled call, a deadline and a client that went all end here as a cancelled coroutine, which
 takes the sequence out of the engine. Errors are left to `serving/interceptor.py`.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
 
-from grpc.aio import ServicerContext
-
+from riverrun.tokenizer import Tokenizer
 from riverrun.v1 import generation_pb2 as pb
 from riverrun.v1 import generation_pb2_grpc as rpc
+from serving.call import current_call
 from serving.mailbox import Mailbox
-from serving.request import sequence_of
-from serving.sequence import End, FinishReason
+from serving.replies import Reply
+from serving.requests.generate import GenerateRequest, sequence_of
+from serving.requests.inputs import input_of
+from serving.requests.texts import texts_to_embed, texts_to_score
+from serving.run_sequence import deltas_of, run_batch
+from serving.sequence import Delta, Sequence
+from serving.services.answer_proto import final_proto, logprob_protos, score_proto
 from serving.services.version_proto import version_proto
 from serving.state import State
 
-REASONS = {
-    FinishReason.END: pb.FINISH_REASON_END,
-    FinishReason.LENGTH: pb.FINISH_REASON_LENGTH,
-    FinishReason.STOP: pb.FINISH_REASON_STOP,
-}
-
 if TYPE_CHECKING:  # generic in the stubs alone
-    Context = ServicerContext[pb.GenerateRequest, pb.GenerateResponse]
+    from grpc.aio import ServicerContext
+
+    Context = ServicerContext[Any, Any]
 
 
 class Generation(rpc.GenerationServicer):
-    """Streams answers from the state's engine."""
+    """Answers from the state's engine."""
 
     def __init__(self, state: State) -> None:
         self._state = state
 
     async def Generate(self, request: pb.GenerateRequest, context: "Context") -> None:
+        await self._stream(request, context)
+
+    async def Complete(
+        self,
+        request: pb.GenerateRequest,
+        context: "Context",
+    ) -> pb.CompleteResponse:
+        return await self._whole(request)
+
+    async def Chat(self, request: pb.ChatRequest, context: "Context") -> None:
+        await self._stream(request, context)
+
+    async def CompleteChat(
+        self,
+        request: pb.ChatRequest,
+        context: "Context",
+    ) -> pb.CompleteResponse:
+        return await self._whole(request)
+
+    async def Score(self, request: pb.ScoreRequest, context: "Context") -> pb.ScoreResponse:
         engine, tokenizer = self._state.require()
         with self._state.open_answer():
-            mailbox = Mailbox()
-            sequence = await sequence_of(
-                request, tokenizer, engine.cache.context_tokens, mailbox.put
-            )
-            engine.submit(sequence)
-            end: End | None = None
-            try:
-                while end is None:
-                    delta = await mailbox.take()
-                    end = delta.end
-                    if delta.text or delta.num_tokens:
-                        chunk = pb.Chunk(text=delta.text, tokens=delta.num_tokens)
-                        await context.write(pb.GenerateResponse(chunk=chunk))
-                await context.write(pb.GenerateResponse(final=_final(end)))
-            finally:
-                if end is None:
-                    engine.cancel(sequence)
+            texts = await texts_to_score(request, tokenizer, engine.cache.context_tokens)
+
+            def make(i: int) -> Any:
+                text = texts[i]
+                return lambda sink: Sequence(
+                    text.tokens, sink, task="score", first_target=text.first_target
+                )
+
+            deltas, manifest = await run_batch(engine, [make(i) for i in range(len(texts))])
+        scores = [
+            score_proto(delta.scores or (), text.num_bytes, tokenizer, per_token=request.per_token)
+            for delta, text in zip(deltas, texts, strict=True)
+        ]
+        return pb.ScoreResponse(
+            scores=scores, version=version_proto(manifest), request_id=current_call().request_id
+        )
+
+    async def Embed(self, request: pb.EmbedRequest, context: "Context") -> pb.EmbedResponse:
+        engine, tokenizer = self._state.require()
+        with self._state.open_answer():
+            texts = await texts_to_embed(request, tokenizer, engine.cache.context_tokens)
+
+            def make(i: int) -> Any:
+                return lambda sink: Sequence(texts[i].tokens, sink, task="embed")
+
+            deltas, manifest = await run_batch(engine, [make(i) for i in range(len(texts))])
+        embeddings = [
+            pb.Embedding(values=delta.embedding or (), tokens=len(text.tokens))
+            for delta, text in zip(deltas, texts, strict=True)
+        ]
+        return pb.EmbedResponse(
+            embeddings=embeddings,
+            version=version_proto(manifest),
+            request_id=current_call().request_id,
+        )
+
+    async def CountTokens(
+        self,
+        request: pb.CountTokensRequest,
+        context: "Context",
+    ) -> pb.CountTokensResponse:
+        engine, tokenizer = self._state.require()
+        tokens = await input_of(request).encode(tokenizer)
+        room = max(0, engine.cache.context_tokens - len(tokens))
+        return pb.CountTokensResponse(tokens=len(tokens), room_tokens=room)
+
+    async def _stream(self, request: GenerateRequest, context: "Context") -> None:
+        _, tokenizer = self._state.require()
+        async with aclosing(answer(self._state, request)) as deltas:
+            async for delta in deltas:
+                if delta.text or delta.num_tokens:
+                    await context.write(pb.GenerateResponse(chunk=_chunk(delta, tokenizer)))
+                if delta.end is not None:
+                    await context.write(pb.GenerateResponse(final=final_proto(delta.end)))
+
+    async def _whole(self, request: GenerateRequest) -> pb.CompleteResponse:
+        _, tokenizer = self._state.require()
+        whole = pb.CompleteResponse()
+        texts: list[str] = []
+        async with aclosing(answer(self._state, request)) as deltas:
+            async for delta in deltas:
+                texts.append(delta.text)
+                whole.logprobs.extend(logprob_protos(delta.logprobs, tokenizer))
+                if delta.end is not None:
+                    whole.final.CopyFrom(final_proto(delta.end))
+        whole.text = "".join(texts)
+        return whole
 
 
-def _final(end: End) -> pb.Final:
-    return pb.Final(
-        finish_reason=REASONS[end.reason],
-        prompt_tokens=end.num_prompt_tokens,
-        completion_tokens=end.num_tokens,
-        version=version_proto(end.manifest),
+async def answer(state: State, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+    """The deltas of one answer; a whole one is remembered for feedback. Any front may call it.
+
+    Raises:
+        InvalidValue, Unsupported: the request.
+        NotServing, Overloaded: it is not taken.
+    """
+    engine, tokenizer = state.require()
+    texts: list[str] = []
+    with state.open_answer():
+        mailbox = Mailbox()
+        asked = input_of(request)
+        sequence = await sequence_of(
+            request, asked, tokenizer, engine.cache.context_tokens, mailbox.put
+        )
+        async with aclosing(deltas_of(engine, sequence, mailbox)) as deltas:
+            async for delta in deltas:
+                texts.append(delta.text)
+                if delta.end is not None:
+                    version = delta.end.manifest.version
+                    request_id = current_call().request_id
+                    # Before the caller has it, so that his feedback cannot come first.
+                    state.replies.remember(Reply(request_id, asked.turns, "".join(texts), version))
+                yield delta
+
+
+def _chunk(delta: Delta, tokenizer: Tokenizer) -> pb.Chunk:
+    return pb.Chunk(
+        text=delta.text,
+        tokens=delta.num_tokens,
+        logprobs=logprob_protos(delta.logprobs, tokenizer),
     )

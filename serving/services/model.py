@@ -1,19 +1,21 @@
-"""`riverrun.v1.Model`: what answers now, and how busy it is.
+"""`riverrun.v1.Model`: what answers now, how busy it is, and the versions behind it.
 
-Called by gRPC; reads the state and counts nothing itself.
+Called by gRPC; reads the state and the store, and counts nothing itself.
 """
 
 import asyncio
 import contextlib
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from grpc.aio import ServicerContext
 
-from riverrun.errors import InvalidValue
+from riverrun.errors import InvalidValue, NotServing
 from riverrun.v1 import model_pb2 as pb
 from riverrun.v1 import model_pb2_grpc as rpc
-from serving.services.version_proto import version_proto
+from serving.requests.identifiers import version_name
+from serving.services.trace import events_of
+from serving.services.version_proto import stored_proto, version_proto
 from serving.state import State
 
 STATES = {
@@ -24,10 +26,13 @@ STATES = {
 DEFAULT_INTERVAL_MS = 500
 MIN_INTERVAL_MS, MAX_INTERVAL_MS = 10, 60_000
 LONGEST_SILENCE_S = 10.0
+DEFAULT_PAGE, MAX_PAGE = 100, 1000
+MAX_TRACED = 100_000
 
 if TYPE_CHECKING:  # generic in the stubs alone
     GetContext = ServicerContext[pb.GetStatusRequest, pb.GetStatusResponse]
     WatchContext = ServicerContext[pb.WatchStatusRequest, pb.WatchStatusResponse]
+    Context = ServicerContext[Any, Any]
 
 
 class Model(rpc.ModelServicer):
@@ -54,6 +59,61 @@ class Model(rpc.ModelServicer):
                 sent, sent_at = status, now
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._state.closing.wait(), interval_s)
+
+    async def ListVersions(
+        self, request: pb.ListVersionsRequest, context: "Context"
+    ) -> pb.ListVersionsResponse:
+        if request.page_size > MAX_PAGE:
+            allowed = f"1 to {MAX_PAGE}, or 0 for {DEFAULT_PAGE}"
+            raise InvalidValue("page_size", request.page_size, allowed)
+        if request.page_token:
+            version_name("page_token", request.page_token)
+        size = request.page_size or DEFAULT_PAGE
+
+        def read() -> pb.ListVersionsResponse:
+            manifests, token = self._state.catalog.page(size, request.page_token)
+            promoted, live = self._state.store.promoted(), self._live()
+            stored = [stored_proto(one, self._state.store, promoted, live) for one in manifests]
+            return pb.ListVersionsResponse(versions=stored, next_page_token=token)
+
+        return await asyncio.to_thread(read)
+
+    async def GetVersion(
+        self, request: pb.GetVersionRequest, context: "Context"
+    ) -> pb.GetVersionResponse:
+        version = self._named(request.id)
+
+        def read() -> pb.GetVersionResponse:
+            manifest = self._state.catalog.manifest(version)
+            promoted = self._state.store.promoted()
+            stored = stored_proto(manifest, self._state.store, promoted, self._live())
+            return pb.GetVersionResponse(version=stored)
+
+        return await asyncio.to_thread(read)
+
+    async def TraceVersion(self, request: pb.TraceVersionRequest, context: "Context") -> None:
+        if request.max_versions > MAX_TRACED:
+            allowed = f"1 to {MAX_TRACED}, or 0 for 1"
+            raise InvalidValue("max_versions", request.max_versions, allowed)
+        line = self._state.catalog.line(self._named(request.id), request.max_versions or 1)
+        settings = self._state.settings if request.documents else None
+        async with contextlib.aclosing(events_of(line, settings)) as events:
+            async for event in events:
+                await context.write(event)
+
+    def _live(self) -> str | None:
+        engine = self._state.engine
+        live = None if engine is None else engine.slots.live
+        return None if live is None else live.version
+
+    def _named(self, version: str) -> str:
+        """The id that is asked for; an empty one means what is live."""
+        if version:
+            return version_name("id", version)
+        live = self._live()
+        if live is None:
+            raise NotServing("no version yet: the first one is still to be loaded")
+        return live
 
 
 def _interval_s(interval_ms: int) -> float:

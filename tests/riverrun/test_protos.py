@@ -24,9 +24,47 @@ def test_the_committed_code_is_generated_from_the_protos(tmp_path: Path) -> None
         assert made[name] == committed[name], f"{name} is stale: run `make protos`"
 
 
-def test_buf_finds_nothing_to_lint() -> None:
-    buf = shutil.which("buf")
-    if buf is None:
+def buf(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    program = shutil.which("buf")
+    if program is None:
         pytest.skip("buf is not installed")
-    found = subprocess.run([buf, "lint"], cwd=ROOT, capture_output=True, text=True)
+    return subprocess.run([program, *arguments], cwd=cwd, capture_output=True, text=True)
+
+
+def test_the_protos_break_no_client_of_the_released_ones() -> None:
+    found = buf("breaking", "--against", "protos/released.binpb")
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("string prompt = 1;", "string prompt = 9;"),
+        ("uint32 max_tokens = 4;", "string max_tokens = 4;"),
+        ("rpc CountTokens(CountTokensRequest) returns (CountTokensResponse);", ""),
+        ("FINISH_REASON_STOP = 3;", "FINISH_REASON_STOPPED = 3;"),
+    ],
+)
+def test_a_change_that_breaks_clients_fails_the_check(
+    tmp_path: Path, before: str, after: str
+) -> None:
+    shutil.copytree(ROOT / "protos", tmp_path / "protos")
+    shutil.copy(ROOT / "buf.yaml", tmp_path)
+    proto = tmp_path / "protos" / "riverrun" / "v1" / "generation.proto"
+    text = proto.read_text()
+    assert before in text
+    proto.write_text(text.replace(before, after))
+    against = ("breaking", "--against", str(ROOT / "protos" / "released.binpb"))
+    found = buf(*against, cwd=tmp_path)
+    assert found.returncode == 100, found.stdout + found.stderr
+    assert "generation.proto" in found.stdout
+
+
+def test_make_check_holds_the_protos_against_the_released_ones() -> None:
+    check = (ROOT / "Makefile").read_text().split("\ncheck:")[1].split("\n\n")[0]
+    assert "buf breaking --against protos/released.binpb" in check
+
+
+def test_buf_finds_nothing_to_lint() -> None:
+    found = buf("lint")
     assert found.returncode == 0, found.stdout + found.stderr

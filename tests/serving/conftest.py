@@ -32,5 +32,5 @@ def server(published: Published) -> Iterator[RunningServer]:
 
 @pytest.fixture
 def client(server: RunningServer) -> Iterator[Client]:
-    with Client(server.address, timeout_s=60) as client:
+    with Client(server.address, timeout_s=60, retries=0) as client:
         yield client

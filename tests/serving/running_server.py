@@ -7,6 +7,7 @@ that the signal handler calls.
 import asyncio
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,12 +17,13 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from riverrun.process import Running
-from riverrun.settings import ServingSettings, Settings
+from riverrun.settings import KafkaSettings, ServingSettings, Settings
 from riverrun.workspace import Workspace
 from serving.engine import Engine
 from serving.main import serve
 
 DEADLINE_S = 30.0
+ANSWERING = ("Generate", "Complete", "Chat", "CompleteChat")
 
 
 def wait_for(condition: Callable[[], Any], what: str, deadline_s: float = DEADLINE_S) -> Any:
@@ -36,10 +38,14 @@ def wait_for(condition: Callable[[], Any], what: str, deadline_s: float = DEADLI
 class RunningServer:
     """One server in the data directory `root`."""
 
-    def __init__(self, root: Path, **options: Any) -> None:
+    def __init__(self, root: Path, kafka: KafkaSettings | None = None, **options: Any) -> None:
         options = {"poll_interval_s": 0.005, "chunk_interval_s": 0.0, **options}
         self.settings = Settings(
-            data_dir=root, model="tiny", device="cpu", serving=ServingSettings(**options)
+            data_dir=root,
+            model="tiny",
+            device="cpu",
+            kafka=kafka or KafkaSettings(),
+            serving=ServingSettings(**options),
         )
         self.workspace = Workspace(root)
         self.running = Running("serving", self.workspace, CollectorRegistry())
@@ -75,14 +81,15 @@ class RunningServer:
         return self.running.registry.get_sample_value(name, labels or {}) or 0.0
 
     def codes(self) -> dict[str, int]:
-        """How many calls of Generate ended with each code."""
-        return {
-            sample.labels["code"]: int(sample.value)
-            for metric in self.running.registry.collect()
-            for sample in metric.samples
-            if sample.name == "riverrun_serving_requests_total"
-            and sample.labels["method"] == "Generate"
-        }
+        """How many answers ended with each code."""
+        codes: Counter[str] = Counter()
+        for metric in self.running.registry.collect():
+            for sample in metric.samples:
+                if sample.name == "riverrun_serving_requests_total" and (
+                    sample.labels["method"] in ANSWERING
+                ):
+                    codes[sample.labels["code"]] += int(sample.value)
+        return dict(codes)
 
     def stop(self) -> None:
         self.running.request_stop()

@@ -8,17 +8,26 @@ import grpc
 import pytest
 
 from riverrun.client import Client
-from riverrun.errors import InvalidValue, NotRunning, RequestFailed
+from riverrun.errors import (
+    BrokerError,
+    CheckpointError,
+    InvalidValue,
+    NotRunning,
+    NotServing,
+    RequestFailed,
+    StoreError,
+)
 from riverrun.v1 import generation_pb2 as pb
 from riverrun.v1 import generation_pb2_grpc as rpc
 from riverrun.v1 import model_pb2, model_pb2_grpc
-from serving.status_codes import STATUS_CODES, status_code
+from serving.status_codes import TABLE, row_of, status_code
 from tests.serving.published import Published
 from tests.serving.running_server import RunningServer, running_server, wait_for
 
 SAMPLING = pb.Sampling
 MESSAGE = pb.Message
 CONVERSATION = pb.Conversation
+CHOICE = pb.VersionChoice
 
 CASES: list[tuple[dict[str, Any], str, str]] = [
     ({}, "input", "a prompt or a conversation"),
@@ -35,6 +44,28 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
     ({"prompt": "x", "sampling": SAMPLING(top_p=1.5)}, "sampling.top_p", "1.5"),
     ({"prompt": "x", "sampling": SAMPLING(top_p=-1)}, "sampling.top_p", "-1"),
     ({"prompt": "x", "sampling": SAMPLING(top_p=math.nan)}, "sampling.top_p", "nan"),
+    ({"prompt": "x", "sampling": SAMPLING(min_p=-0.1)}, "sampling.min_p", "0 to 1"),
+    ({"prompt": "x", "sampling": SAMPLING(min_p=math.nan)}, "sampling.min_p", "nan"),
+    (
+        {"prompt": "x", "sampling": SAMPLING(repetition_penalty=0)},
+        "sampling.repetition_penalty",
+        "above 0",
+    ),
+    (
+        {"prompt": "x", "sampling": SAMPLING(repetition_penalty=math.nan)},
+        "sampling.repetition_penalty",
+        "nan",
+    ),
+    ({"prompt": "x", "logprobs": 21}, "logprobs", "0 to 20"),
+    ({"prompt": "x", "version": CHOICE(mode=7)}, "version.mode", "PINNED or FOLLOW"),  # type: ignore[arg-type]
+    ({"prompt": "x", "version": CHOICE(id="a/../b")}, "version.id", "1 to 128"),
+    ({"prompt": "x", "version": CHOICE(min_id="x" * 129)}, "version.min_id", "1 to 128"),
+    ({"prompt": "x", "version": CHOICE(id="a", min_step=1)}, "version.id", "beside it"),
+    (
+        {"prompt": "x", "version": CHOICE(after=dict.fromkeys(range(1025), 1))},
+        "version.after",
+        "at most 1024",
+    ),
     ({"prompt": "x", "stop": ["s"] * 17}, "stop", "at most 16"),
     ({"prompt": "x", "stop": ["ok", ""]}, "stop[1]", "1 to 256 bytes"),
     ({"prompt": "x", "stop": ["é" * 129]}, "stop[0]", "1 to 256 bytes"),
@@ -55,7 +86,7 @@ def stub(server: RunningServer) -> Any:
 def test_every_bad_field_is_named_and_the_server_goes_on(
     server: RunningServer, client: Client, stub: Any
 ) -> None:
-    from riverrun.client_protos import failures
+    from riverrun.client.failures import failures
 
     for fields, field, words in CASES:
         with pytest.raises(RequestFailed) as failed, failures():
@@ -84,7 +115,7 @@ def test_a_message_of_ten_megabytes_is_refused_and_the_server_goes_on(
 def test_bytes_that_are_no_request_or_no_utf8_are_the_callers_fault(
     server: RunningServer, data: bytes
 ) -> None:
-    from riverrun.client_protos import failures
+    from riverrun.client.failures import failures
 
     with grpc.insecure_channel(server.address) as channel:
         untyped: Any = channel
@@ -95,7 +126,7 @@ def test_bytes_that_are_no_request_or_no_utf8_are_the_callers_fault(
 
 
 def test_an_interval_out_of_range_is_named(server: RunningServer) -> None:
-    from riverrun.client_protos import failures
+    from riverrun.client.failures import failures
 
     channel = grpc.insecure_channel(server.address)
     stub: Any = model_pb2_grpc.ModelStub(channel)  # type: ignore[no-untyped-call]
@@ -153,13 +184,19 @@ def test_without_a_template_a_conversation_is_refused(published: Published) -> N
         pytest.raises(RequestFailed, match="no chat template") as failed,
     ):
         client.generate(messages=[{"role": "user", "content": "hi"}])
-    assert (failed.value.code, failed.value.field) == ("INVALID_ARGUMENT", "input")
+    assert (failed.value.code, failed.value.field) == ("INVALID_ARGUMENT", "messages")
 
 
 def test_every_error_of_ours_has_a_code() -> None:
     assert status_code(InvalidValue("f", 1, "2")) is grpc.StatusCode.INVALID_ARGUMENT
-    assert status_code(NotRunning("x")) is grpc.StatusCode.INTERNAL
-    assert all(issubclass(kind, Exception) for kind in STATUS_CODES)
+    assert status_code(NotRunning("x")) is grpc.StatusCode.UNAVAILABLE
+    assert status_code(CheckpointError("x")) is grpc.StatusCode.INTERNAL
+    assert {row_of(kind("x")).code for kind in (NotServing, BrokerError, StoreError)} == {
+        grpc.StatusCode.UNAVAILABLE
+    }
+    # What may be tried again says when; what may not says nothing.
+    retried = {row.code for row in TABLE.values() if row.retry_after_s is not None}
+    assert retried == {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED}
 
 
 def test_a_fault_of_the_server_is_internal_and_told_only_to_the_log(
@@ -177,5 +214,5 @@ def test_a_fault_of_the_server_is_internal_and_told_only_to_the_log(
     assert failed.value.code == "INTERNAL"
     assert "secret" not in failed.value.details
     assert "a secret" in caplog.text
-    labels = {"method": "Generate", "code": "INTERNAL"}
+    labels = {"method": "Complete", "code": "INTERNAL"}
     wait_for(lambda: server.metric("riverrun_serving_requests_total", labels) == 1, "counted")

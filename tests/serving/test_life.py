@@ -84,7 +84,7 @@ def test_reflection_lists_every_service(server: RunningServer) -> None:
 def test_draining_finishes_what_is_open_and_refuses_what_is_new(published: Published) -> None:
     version = published.publish(1)
     server = RunningServer(published.root).start()
-    with Client(server.wait_ready(), timeout_s=60) as client:
+    with Client(server.wait_ready(), timeout_s=60, retries=0) as client:
         watching = client.watch(0.01)
         assert next(watching).state == "serving"
         with held_engine():
@@ -106,7 +106,7 @@ def test_draining_finishes_what_is_open_and_refuses_what_is_new(published: Publi
 def test_a_drain_ends_at_its_time_whatever_is_open(published: Published) -> None:
     published.publish(1)
     server = RunningServer(published.root, drain_timeout_s=0.1).start()
-    with Client(server.wait_ready(), timeout_s=60) as client, held_engine():
+    with Client(server.wait_ready(), timeout_s=60, retries=0) as client, held_engine():
         stream = client.stream("open", max_tokens=100)
         wait_for(lambda: client.status().load.waiting == 1, "in the queue")
         server.running.request_stop()
@@ -126,7 +126,7 @@ def test_a_fault_in_the_engine_ends_the_process_with_that_fault(
 
     published.publish(1)
     server = RunningServer(published.root).start()
-    with Client(server.wait_ready(), timeout_s=60) as client:
+    with Client(server.wait_ready(), timeout_s=60, retries=0) as client:
         monkeypatch.setattr(Runner, "run", broken)
         with pytest.raises(RequestFailed):
             client.generate("x")
@@ -150,7 +150,7 @@ async def test_the_asynchronous_client_does_all_that_the_other_does(
 ) -> None:
     version = published.store.promoted()
     assert version is not None
-    async with AsyncClient(server.address, timeout_s=60) as client:
+    async with AsyncClient(server.address, timeout_s=60, retries=0) as client:
         answer = await client.generate("both", max_tokens=12)
         assert answer.text == published.greedy(version, "both", 12)
         stream = client.stream(messages=[{"role": "user", "content": "hi"}], max_tokens=5)

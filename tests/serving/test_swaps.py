@@ -51,7 +51,7 @@ def test_no_request_fails_or_mixes_versions_over_many_quick_swaps_under_load(
 
     def ask(prompt: str) -> list[tuple[str, Answer]]:
         answers = []
-        with Client(server.address, timeout_s=60) as client:
+        with Client(server.address, timeout_s=60, retries=0) as client:
             while not done.is_set():
                 answers.append((prompt, client.generate(prompt, max_tokens=24)))
         return answers
@@ -135,7 +135,7 @@ def test_when_every_slot_answers_the_newest_version_is_taken_as_soon_as_one_is_f
     with running_server(published.root, max_rows=4) as server:
         server.wait_ready()
         engine_slots = 3
-        with Client(server.address, timeout_s=60) as client:
+        with Client(server.address, timeout_s=60, retries=0) as client:
             streams, versions = [], [first]
             for step in range(2, 2 + engine_slots):
                 stream = client.stream(f"long {step}", max_tokens=200)

@@ -1,0 +1,54 @@
+"""The call that is being answered: its request id, and who asks.
+
+Set by the front that took the call (`serving/interceptor.py`), read by whoever answers it or logs.
+A context variable: every call runs in an asyncio task of its own.
+"""
+
+import contextlib
+import logging
+import uuid
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """`by`: the name of the caller's token; empty where there are none."""
+
+    request_id: str
+    by: str = ""
+
+
+_CALL: ContextVar[Call | None] = ContextVar("call", default=None)
+
+
+def new_request_id() -> str:
+    """An id for a request that brought none."""
+    return uuid.uuid4().hex
+
+
+def current_call() -> Call:
+    """The call that this task answers; one without a caller where no front set it."""
+    return _CALL.get() or Call(new_request_id())
+
+
+@contextlib.contextmanager
+def answering(call: Call) -> Iterator[None]:
+    """`call` is the current one for the length of the block."""
+    token = _CALL.set(call)
+    try:
+        yield
+    finally:
+        _CALL.reset(token)
+
+
+class RequestIds(logging.Filter):
+    """Puts the request id before what is logged while a call is answered."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        call = _CALL.get()
+        if call is not None and not hasattr(record, "request_id"):
+            record.request_id = call.request_id
+            record.msg = f"[{call.request_id}] {record.msg}"
+        return True

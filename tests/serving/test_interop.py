@@ -1,0 +1,88 @@
+"""Clients that are not ours: by reflection (buf curl, grpcurl) and in another language (Node).
+
+grpcurl runs where it is installed. The Node client needs its two packages:
+
+    npm install --prefix DIRECTORY @grpc/grpc-js @grpc/proto-loader
+    TEST_NODE_MODULES=DIRECTORY/node_modules pytest tests/serving/test_interop.py
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.serving.published import Published
+from tests.serving.running_server import RunningServer
+
+ROOT = Path(__file__).parents[2]
+CLIENT_JS = Path(__file__).parent / "interop" / "client.js"
+SERVICES = ("Generation", "Model", "Feedback", "Admin")
+
+
+def program(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+def run(*command: str, env: dict[str, str] | None = None) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def right_answer(published: Published) -> tuple[str, str]:
+    version = published.store.promoted()
+    assert version is not None
+    return version, published.greedy(version, "the river", 8)
+
+
+def test_buf_curl_calls_by_reflection(published: Published, server: RunningServer) -> None:
+    version, text = right_answer(published)
+    url = f"http://{server.address}/riverrun.v1.Generation/Complete"
+    how = ("curl", "--protocol", "grpc", "--http2-prior-knowledge")
+    data = '{"prompt": "the river", "max_tokens": 8}'
+    said: Any = json.loads(run(program("buf"), *how, "-d", data, url))
+    assert (said["text"], said["final"]["version"]["id"]) == (text, version)
+    bad = subprocess.run(
+        [program("buf"), *how, "-d", '{"prompt": "x", "sampling": {"temperature": -1}}', url],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    refused: Any = json.loads(bad.stderr)
+    assert refused["code"] == "invalid_argument"
+    kinds = {detail["type"] for detail in refused["details"]}
+    assert kinds == {"google.rpc.ErrorInfo", "google.rpc.BadRequest"}
+
+
+def test_grpcurl_lists_and_calls_by_reflection(published: Published, server: RunningServer) -> None:
+    grpcurl = program("grpcurl")
+    listed = run(grpcurl, "-plaintext", server.address, "list").split()
+    assert {f"riverrun.v1.{name}" for name in SERVICES} <= set(listed)
+    version, text = right_answer(published)
+    data = '{"prompt": "the river", "max_tokens": 8}'
+    call = ("-plaintext", "-d", data, server.address, "riverrun.v1.Generation/Complete")
+    said: Any = json.loads(run(grpcurl, *call))
+    assert (said["text"], said["final"]["version"]["id"]) == (text, version)
+
+
+def test_a_client_in_another_language_gets_the_same(
+    published: Published, server: RunningServer
+) -> None:
+    modules = os.environ.get("TEST_NODE_MODULES")
+    if modules is None:
+        pytest.skip("TEST_NODE_MODULES names no @grpc/grpc-js and @grpc/proto-loader")
+    version, text = right_answer(published)
+    arguments = (str(CLIENT_JS), server.address, str(ROOT / "protos"), "the river")
+    env = {**os.environ, "NODE_PATH": modules}
+    said: Any = json.loads(run(program("node"), *arguments, env=env))
+    assert (said["text"], said["version"]) == (text, version)
+    assert said["requestId"]
+    assert said["refused"]["code"] == 3
+    assert "sampling.temperature" in said["refused"]["details"]
