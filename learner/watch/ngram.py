@@ -2,14 +2,15 @@
 
 It mixes the counts of the last 0 to 5 bytes by Witten and Bell's rule: what an order has seen
 little of, it leaves to the one below. What a language model does not beat by much, it has not
-learned. A text is charged before it is counted, in pieces: within a piece of 256 bytes the model
+learned. A text is charged before it is counted, in pieces: within a piece of 512 bytes the model
 does not yet know the piece, which costs it a little and makes numpy possible.
 
-Tables are hashed and never grow. A slot remembers whose it is (a 16-bit tag); a stranger wears its
-owner down and takes it over at zero. A context that is taken over begins a new generation, so that
-counts of its former self are out of reach. So an order's counts of bytes never sum to more than
-its count of the context, no probability is counted twice, and the code length is honest: it could
-be written down and decoded, up to tags that collide (1 in 65,536).
+Tables are hashed and never grow. A context that finds a stranger in its place wears it down and
+takes the place at last, as a new generation, so that counts of the former one are out of reach. A
+count knows its owner (context, generation, byte); one that finds a stranger wears that down too,
+and the stranger's context loses what its count loses. So what a context says of the next byte
+always sums to one, however full the tables are, and the code length is honest: it could be written
+down and decoded (up to contexts whose 16-bit tags collide).
 
 Source: Witten and Bell, The Zero-Frequency Problem, 1991 (method C, interpolated); the wearing down
 after Misra and Gries, 1982.
@@ -27,7 +28,7 @@ from torch import Tensor
 
 from riverrun.errors import CheckpointError
 
-PIECE = 256
+PIECE = 512
 MOST = 60_000
 """A context's count at most; then all counts of its order are halved."""
 MOST_CREDIT = 15
@@ -38,6 +39,7 @@ Places = npt.NDArray[np.intp]
 Flags = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.float64]
 
+ONE = np.uint16(1)
 HIGH = np.uint64(48)
 MIX = np.uint64(0x9E3779B97F4A7C15)
 FINAL = np.uint64(0xBF58476D1CE4E5B9)
@@ -54,10 +56,8 @@ class Found(NamedTuple):
     """Of L bytes in their contexts: where they are kept, and what is known of them."""
 
     slots_L: Places
-    owners_L: Counts
     is_mine_L: Flags
     places_L: Places
-    tags_L: Counts
     counts_L: Numbers
     totals_L: Numbers
     kinds_L: Numbers
@@ -66,20 +66,23 @@ class Found(NamedTuple):
 class Order:
     """The counts after the last `length` bytes.
 
-    totals: how often a context was seen; kinds: how many different bytes followed it; credits: how
-    many strangers it outlives.
+    Of a context: tags, whose it is; totals, the sum of its counts; kinds, how many counts it has;
+    credits, how many strangers it outlives. Of a count: its owner's slot and generation, its byte.
     """
 
     def __init__(self, length: int, context_bits: int, count_bits: int) -> None:
+        assert context_bits <= 16, "an owner's slot has to fit"
         self.length = length
         self._context_mask = np.uint64(2**context_bits - 1)
         self._count_mask = np.uint64(2**count_bits - 1)
-        self.owners_C = np.zeros(2**context_bits, np.uint16)
+        self.tags_C = np.zeros(2**context_bits, np.uint16)
         self.totals_C = np.zeros(2**context_bits, np.uint16)
         self.kinds_C = np.zeros(2**context_bits, np.uint16)
         self.credits_C = np.zeros(2**context_bits, np.uint16)
         self.generations_C = np.zeros(2**context_bits, np.uint16)
-        self.tags_S = np.zeros(2**count_bits, np.uint16)
+        self.owners_S = np.zeros(2**count_bits, np.uint16)
+        self.owner_generations_S = np.zeros(2**count_bits, np.uint16)
+        self.bytes_S = np.zeros(2**count_bits, np.uint16)
         self.counts_S = np.zeros(2**count_bits, np.uint16)
 
     def arrays(self) -> dict[str, Counts]:
@@ -87,61 +90,86 @@ class Order:
 
     def look_up(self, contexts_L: Hashes, bytes_L: Hashes) -> Found:
         slots_L = (contexts_L & self._context_mask).astype(np.intp)
-        owners_L = (contexts_L >> HIGH).astype(np.uint16)
-        is_mine_L = self.owners_C[slots_L] == owners_L
-        generations_L = self.generations_C[slots_L].astype(np.uint64)
-        keys_L = mixed(contexts_L + generations_L * MIX + (bytes_L + np.uint64(1)) * FINAL)
-        places_L = (keys_L & self._count_mask).astype(np.intp)
-        tags_L = (keys_L >> HIGH).astype(np.uint16)
-        is_there_L = is_mine_L & (self.tags_S[places_L] == tags_L)
+        is_mine_L = self.tags_C[slots_L] == (contexts_L >> HIGH).astype(np.uint16)
+        generations_L = self.generations_C[slots_L]
+        places_L = self._places(slots_L, generations_L, bytes_L)
+        is_there_L = is_mine_L & self._is_there(places_L, slots_L, generations_L, bytes_L)
         return Found(
             slots_L,
-            owners_L,
             is_mine_L,
             places_L,
-            tags_L,
             np.where(is_there_L, self.counts_S[places_L], 0).astype(np.float64),
             np.where(is_mine_L, self.totals_C[slots_L], 0).astype(np.float64),
             np.where(is_mine_L, self.kinds_C[slots_L], 0).astype(np.float64),
         )
 
+    def _places(self, slots: Places, generations: Counts, what: Hashes) -> Places:
+        keys = (slots.astype(np.uint64) << np.uint64(24)) | (
+            generations.astype(np.uint64) << np.uint64(8)
+        )
+        hashes = mixed((keys | what) * MIX + np.uint64(self.length))
+        return (hashes & self._count_mask).astype(np.intp)
+
+    def _is_there(self, places: Places, slots: Places, generations: Counts, what: Hashes) -> Flags:
+        found: Flags = (
+            (self.counts_S[places] > 0)
+            & (self.owners_S[places] == slots)
+            & (self.owner_generations_S[places] == generations)
+            & (self.bytes_S[places] == what)
+        )
+        return found
+
     def count(self, contexts_L: Hashes, bytes_L: Hashes) -> None:
         """Learn that each byte followed its context."""
         self._claim(contexts_L)
-        found = self.look_up(contexts_L, bytes_L)
-        mine_L = found.is_mine_L
-        slots_L = found.slots_L[mine_L]
-        np.add.at(self.totals_C, slots_L, np.uint16(1))
+        slots_L = (contexts_L & self._context_mask).astype(np.intp)
+        mine_L = self.tags_C[slots_L] == (contexts_L >> HIGH).astype(np.uint16)
+        slots_L, bytes_L = slots_L[mine_L], bytes_L[mine_L]
         self.credits_C[slots_L] = np.minimum(self.credits_C[slots_L] + 1, MOST_CREDIT)
-        # Each (place, tag) once, with how often; of several tags at one place, one comes through.
-        keys_L = (found.places_L[mine_L] << 16) | found.tags_L[mine_L]
-        keys, first, times = np.unique(keys_L, return_index=True, return_counts=True)
-        places, one_each = np.unique(keys >> 16, return_index=True)
-        slots, times = slots_L[first[one_each]], times[one_each]
-        tags = (keys[one_each] & 0xFFFF).astype(np.uint16)
-        before = self.counts_S[places].astype(np.int64)
-        is_same = (self.tags_S[places] == tags) & (before > 0)
+        # Each (context, byte) once, with how often; of several at one place, one comes through.
+        keys, times = np.unique((slots_L << 8) | bytes_L.astype(np.intp), return_counts=True)
+        slots, what = keys >> 8, (keys & 0xFF).astype(np.uint64)
+        generations = self.generations_C[slots]
+        places = self._places(slots, generations, what)
+        places, one_each = np.unique(places, return_index=True)
+        slots, what, generations = slots[one_each], what[one_each], generations[one_each]
+        times = times[one_each]
+        is_same = self._is_there(places, slots, generations, what)
+        owners = self.owners_S[places].astype(np.intp)
+        is_owned = ~is_same & (self.generations_C[owners] == self.owner_generations_S[places])
+        # What nobody can reach any more is as good as free.
+        before = np.where(is_same | is_owned, self.counts_S[places], 0).astype(np.int64)
         is_taken = ~is_same & (times > before)
-        after = np.where(is_same, before + times, np.abs(before - times))
-        self.counts_S[places] = after.astype(np.uint16)
-        self.tags_S[places] = np.where(is_taken, tags, self.tags_S[places])
-        np.add.at(self.kinds_C, slots[is_taken], np.uint16(1))
-        if int(self.totals_C[slots_L].max(initial=0)) > MOST:
-            for array in (self.totals_C, self.counts_S, self.kinds_C):
-                array >>= 1
+        worn = np.where(is_owned, np.minimum(times, before), 0)
+        np.subtract.at(self.totals_C, owners, worn.astype(np.uint16))
+        np.subtract.at(self.kinds_C, owners[is_owned & (before > 0) & (times >= before)], ONE)
+        added = np.where(is_same, times, np.where(is_taken, times - before, 0))
+        self.counts_S[places] = np.where(
+            is_same | is_taken, added + before * is_same, before - worn
+        )
+        np.add.at(self.totals_C, slots, added.astype(np.uint16))
+        np.add.at(self.kinds_C, slots[is_taken], ONE)
+        taken = places[is_taken]
+        self.owners_S[taken] = slots[is_taken]
+        self.owner_generations_S[taken] = generations[is_taken]
+        self.bytes_S[taken] = what[is_taken]
+        if int(self.totals_C[slots].max(initial=0)) > MOST:
+            # A half of an odd count is lost, and a count of one: kinds stay, and pass on more.
+            self.totals_C >>= 1
+            self.counts_S >>= 1
 
     def _claim(self, contexts_L: Hashes) -> None:
         """A context without a slot of its own wears down the one in its place."""
         slots, first = np.unique(
             (contexts_L & self._context_mask).astype(np.intp), return_index=True
         )
-        owners = (contexts_L[first] >> HIGH).astype(np.uint16)
-        is_strange = self.owners_C[slots] != owners
-        slots, owners = slots[is_strange], owners[is_strange]
+        tags = (contexts_L[first] >> HIGH).astype(np.uint16)
+        is_strange = self.tags_C[slots] != tags
+        slots, tags = slots[is_strange], tags[is_strange]
         is_taken = self.credits_C[slots] == 0
         self.credits_C[slots[~is_taken]] -= 1
         slots = slots[is_taken]
-        self.owners_C[slots] = owners[is_taken]
+        self.tags_C[slots] = tags[is_taken]
         self.totals_C[slots] = 0
         self.kinds_C[slots] = 0
         self.generations_C[slots] += 1

@@ -12,7 +12,7 @@ class WatchSettings(Section):
         20, ge=1, le=1_000_000, description="Updates between two looks at each layer's norms."
     )
     probe_share: float = Field(
-        0.01,
+        0.005,
         ge=0,
         le=1,
         description="Cost of looking into the layers (dead units, rank, curvature), as a share of "
@@ -44,7 +44,7 @@ class WatchSettings(Section):
         8192, ge=1, le=100_000_000, description="Held-out tokens of one evaluation."
     )
     evaluation_share: float = Field(
-        0.02,
+        0.01,
         ge=0,
         le=1,
         description="Cost of the evaluations as a share of the training; 0: never.",
@@ -57,5 +57,5 @@ class WatchSettings(Section):
         "0: never. Keeps one more copy of the weights, in bfloat16.",
     )
     near_future_share: float = Field(
-        0.01, ge=0, le=1, description="Cost of that as a share of the training."
+        0.005, ge=0, le=1, description="Cost of that as a share of the training."
     )

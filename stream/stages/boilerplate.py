@@ -51,6 +51,8 @@ STEMS = (
 
 ASCII_STEMS = tuple(stem for stem in STEMS if stem.isascii())
 
+BARS = ("|", "»", "›", "·", "•")
+
 MENU = re.compile(r"(?:[^|»›·•\n]{1,25}[|»›·•]){2,}[^|»›·•\n]{0,25}")
 """`Home | News | About us`: three or more short names with bars between them."""
 
@@ -59,8 +61,7 @@ def drop_boilerplate(draft: Draft, _: ProfileSettings) -> Draft:
     """The text without the lines that every page has."""
     text = draft.text
     folded = text.lower()
-    has_phrase = any(stem in folded for stem in (ASCII_STEMS if text.isascii() else STEMS))
-    if not has_phrase and not any(bar in text for bar in "|»›·•"):
+    if not has_any(folded, ASCII_STEMS if text.isascii() else STEMS) and not has_any(text, BARS):
         return draft
     lines = text.split("\n")
     menus = [is_menu(line) for line in lines]
@@ -70,6 +71,14 @@ def drop_boilerplate(draft: Draft, _: ProfileSettings) -> Draft:
         if not says_boilerplate(line) and not (menus[index] and not in_table(menus, index))
     ]
     return draft if len(kept) == len(lines) else draft.with_text("\n".join(kept))
+
+
+def has_any(text: str, parts: tuple[str, ...]) -> bool:
+    # A loop takes half the time of `any`, and this is asked of every text.
+    for part in parts:  # noqa: SIM110
+        if part in text:
+            return True
+    return False
 
 
 def says_boilerplate(line: str) -> bool:

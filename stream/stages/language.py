@@ -11,8 +11,6 @@ import functools
 import re
 from typing import Any
 
-import msgspec
-
 from riverrun.settings.profile import ProfileSettings
 from stream.draft import Draft
 from stream.rejected import Rejected
@@ -58,7 +56,7 @@ def know_language(draft: Draft, profile: ProfileSettings) -> Draft:
     if language is None:
         language = guess(draft.text, profile.language_min_letters, profile.language_min_probability)
         if language is not None:
-            draft = msgspec.structs.replace(draft, language=language)
+            draft = Draft(draft.text, draft.markup, language)
     if language is not None and profile.languages and primary(language) not in profile.languages:
         wanted = ", ".join(profile.languages)
         raise Rejected("language", f"the text is {language}; the profile takes {wanted}")

@@ -67,7 +67,7 @@ MAYBE_TOO_MANY_MARKS = re.compile(f"[{_marks(0x10000)}\U00010000-\U0001ffff]{{{M
 
 def normalize(text: str) -> str:
     """The text in its one form. Idempotent; never longer than three times the text."""
-    if NEWLINE.search(text):
+    if has_other_newline(text):
         text = NEWLINE.sub("\n", text)
     if MAYBE_INVISIBLE.search(text):
         text = INVISIBLE.sub(lambda found: found["flag"] or "", text)
@@ -75,6 +75,12 @@ def normalize(text: str) -> str:
         return text
     # Twice, since one mark may stand for two, which only NFC takes apart.
     return _limit_marks(unicodedata.normalize("NFC", _limit_marks(text)))
+
+
+def has_other_newline(text: str) -> bool:
+    if text.isascii():
+        return "\r" in text or "\x0b" in text or "\x0c" in text
+    return NEWLINE.search(text) is not None
 
 
 def _limit_marks(text: str) -> str:

@@ -6,11 +6,11 @@ Called by the pii stage. Knows nothing of passwords without a form.
 import re
 
 BEGINNINGS = (
-    "AKIA", "ASIA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xoxb-",
-    "xoxp-", "xoxa-", "xoxr-", "xoxs-", "AIza", "sk-", "hf_", "npm_", "pypi-", "sk_live_",
-    "sk_test_",     "rk_live_", "eyJ", "PRIVATE KEY-----", "earer ", "://", "SG.", "dop_v1_",
-)  # fmt: skip
-"""One of these is in every text with a secret that we know."""
+    *("AKIA", "ASIA", "AIza", "glpat-", "xox", "sk-", "pypi-", "eyJ", "SG."),
+    *("PRIVATE KEY-----", "earer ", "://"),
+)
+UNDERSCORED = ("gh", "hf_", "npm_", "k_live_", "k_test_", "dop_v1_")
+"""One of these is in every text with a secret that we know; the second kind beside a `_`."""
 
 SECRET = re.compile(
     r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,4}PRIVATE KEY-----[^-]*"
@@ -36,7 +36,11 @@ MASK = "[SECRET]"
 
 
 def has_secret_beginning(text: str) -> bool:
-    return any(beginning in text for beginning in BEGINNINGS)
+    # A loop takes half the time of `any`, and this is asked of every text.
+    for beginning in BEGINNINGS:
+        if beginning in text:
+            return True
+    return "_" in text and any(beginning in text for beginning in UNDERSCORED)
 
 
 def mask_secrets(text: str) -> str:

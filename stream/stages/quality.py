@@ -6,6 +6,8 @@ C4 (Raffel et al. 2020, 2.2), FineWeb (Penedo et al. 2024, 3.6). Differs: punctu
 ends a line; a language that is not known has no stop words to miss. Called by the pipeline.
 """
 
+import string
+
 from riverrun.records import Reason
 from riverrun.settings.profile import ProfileSettings
 from stream.draft import Draft
@@ -17,6 +19,7 @@ from stream.stages.words import is_unspaced, num_words
 LINE_ENDS = tuple(".!?…\"'”’»)]:;。！？」』）」：；؟۔।၊။។")
 BULLETS = ("-", "*", "•", "‣", "◦", "–", "·")
 ELLIPSES = ("...", "…")
+LETTERS_AND_SPACES = (string.ascii_letters + string.whitespace).encode()
 SHORT_LINE = 30
 SHORT_LINE_UNSPACED = 12
 """As many words in characters that are words."""
@@ -34,7 +37,7 @@ def refuse_low_quality(draft: Draft, profile: ProfileSettings) -> Draft:
         raise Rejected("too_many_words", f"{count} words; at most {profile.max_words}")
     if not unspaced and words:
         word_length(words, profile)
-        letters(words, profile)
+        letters(text, words, profile)
         stop_words(words, draft.language, profile)
     symbols(text, count, profile)
     lines(text, count, unspaced, profile)
@@ -52,10 +55,15 @@ def word_length(words: list[str], profile: ProfileSettings) -> None:
         raise Rejected("word_length", f"words have {mean:.1f} characters; at most {most:g}")
 
 
-def letters(words: list[str], profile: ProfileSettings) -> None:
+def letters(text: str, words: list[str], profile: ProfileSettings) -> None:
     least = profile.min_alphabetic_share
     if not least:
         return
+    if text.isascii():
+        # No more words can be without a letter than there are other characters.
+        others = len(text.encode().translate(None, LETTERS_AND_SPACES))
+        if others <= (1 - least) * len(words):
+            return
     # The first letter answers for most; the others are looked through.
     num = sum(1 for word in words if word[0].isalpha() or any(map(str.isalpha, word)))
     if num < least * len(words):
@@ -69,12 +77,16 @@ def stop_words(words: list[str], language: str | None, profile: ProfileSettings)
     known = STOP_WORDS.get(primary(language)) if language and profile.min_stop_words else None
     if known is None:
         return
-    found = known.intersection(map(str.lower, words))
-    if len(found) < profile.min_stop_words:
-        raise Rejected(
-            "few_stop_words",
-            f"{len(found)} frequent words of {language}; at least {profile.min_stop_words}",
-        )
+    found = set()
+    for word in words:
+        if (folded := word.lower()) in known:
+            found.add(folded)
+            # In prose the first ten words answer.
+            if len(found) >= profile.min_stop_words:
+                return
+    least = profile.min_stop_words
+    detail = f"{len(found)} frequent words of {language}; at least {least}"
+    raise Rejected("few_stop_words", detail)
 
 
 def symbols(text: str, count: int, profile: ProfileSettings) -> None:

@@ -66,23 +66,25 @@ def lines(text: str, profile: ProfileSettings) -> None:
 
 def top_ngram(words: list[str], pairs: Counter[tuple[str, str]], largest: float) -> None:
     """Raises Rejected when one run of two to four words makes up too much of the text."""
-    most = max(pairs.values())
-    if largest >= 1 or most < MIN_TIMES:
+    frequent = {pair: count for pair, count in pairs.items() if count >= MIN_TIMES}
+    if largest >= 1 or not frequent:
         return
     num_characters = sum(map(len, words)) + len(words)
     longest = max(map(len, words))
+    # A longer run begins with a pair that occurs as often or more.
+    most = [count * (len(pair[0]) + len(pair[1]) + 1) for pair, count in frequent.items()]
     for length, part in TOP_NGRAMS:
-        # No longer run can occur more often than the most frequent pair.
-        if most * (length * longest + length - 1) <= part * largest * num_characters:
+        limit = part * largest * num_characters
+        more = (length - 2) * (longest + 1)
+        bounds = zip(most, frequent.values(), strict=True)
+        if all(size + count * more <= limit for size, count in bounds):
             continue
         runs = zip(*(words[start:] for start in range(length)), strict=False)
-        for run, count in Counter(runs).items():
-            if count < MIN_TIMES:
-                continue
-            share = count * (sum(map(len, run)) + length - 1) / num_characters
-            if share > part * largest:
+        for run, count in Counter(run for run in runs if run[:2] in frequent).items():
+            size = count * (sum(map(len, run)) + length - 1)
+            if count >= MIN_TIMES and size > limit:
                 what = f"{' '.join(run)[:60]!r}, {count} times,"
-                raise too_much("repeated_words", what, share, part * largest)
+                raise too_much("repeated_words", what, size / num_characters, part * largest)
 
 
 def duplicate_ngrams(words: list[str], length: int, largest: float) -> None:
