@@ -226,7 +226,7 @@ class Drift(Watch):
 
 
 def new_reference() -> Ngram:
-    """80 kB."""
+    """130 kB."""
     return Ngram(max_order=3, context_bits=10, count_bits=12)
 
 
