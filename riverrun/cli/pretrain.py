@@ -178,8 +178,8 @@ def show(outcome: "Outcome", output: Path) -> None:
         draw(output / "curve.png", points, f"{output.name}: {outcome.num_tokens:,} tokens")
     except ImportError:
         click.echo(
-            "no curve.png: matplotlib is not installed (`pip install matplotlib`, then the same "
-            "command again); the numbers are in curve.jsonl",
+            "no curve.png: matplotlib is not installed (`pip install 'riverrun[plot]'`, then the "
+            "same command again); the numbers are in curve.jsonl",
             err=True,
         )
     last = outcome.last
