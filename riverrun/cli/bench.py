@@ -160,8 +160,17 @@ def memory(rounds: int, json_file: Path | None) -> None:
     show_default=True,
     help="Interleaved rounds; the figures are medians.",
 )
+@click.option(
+    "--file",
+    "desk_file",
+    metavar="FILE",
+    type=click.File("rb"),
+    help="Records (lines, `.gz` too) for the comparison at the desk, instead of our own.",
+)
 @json_option
-def clean(records: int, rounds: int, json_file: Path | None) -> None:
+def clean(
+    records: int, rounds: int, desk_file: click.utils.LazyFile | None, json_file: Path | None
+) -> None:
     """The prose profile against a bare faust pass-through, and two workers against one.
 
     Runs a Kafka of its own in a temporary directory. Beside it the same pipeline at the desk and
@@ -170,9 +179,11 @@ def clean(records: int, rounds: int, json_file: Path | None) -> None:
     import msgspec
 
     from bench.clean import run
+    from riverrun.cli.clean import records as records_of
     from riverrun.workspace import replace_file
 
-    result = run(records, rounds, lambda line: click.echo(line, err=True))
+    desk_values = None if desk_file is None else list(records_of(desk_file, whole=False))
+    result = run(records, rounds, desk_values, lambda line: click.echo(line, err=True))
     click.echo(
         f"prose profile {result.records_per_s:,.0f} records/s, {result.ratio:.2f} of bare faust; "
         f"two workers {result.two_workers:.2f} times one"
