@@ -1,6 +1,7 @@
-"""The two files beside the project, when they are there, through the default profile."""
+"""The two files beside the project, or in `RIVERRUN_TEST_DATA`, through the default profile."""
 
 import gzip
+import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from stream.explain import explain
 from stream.pipeline import Pipeline
 from stream.raw_record import RawRecord
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
+DATA = Path(os.environ.get("RIVERRUN_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 NOW_MS = 1_790_000_000_000
 
 
