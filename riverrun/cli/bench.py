@@ -179,10 +179,11 @@ def clean(
     import msgspec
 
     from bench.clean import run
-    from riverrun.cli.clean import records as records_of
+    from riverrun.cli.clean import numbered_records
     from riverrun.workspace import replace_file
 
-    desk_values = None if desk_file is None else list(records_of(desk_file, whole=False))
+    lines = () if desk_file is None else numbered_records(desk_file, whole=False)
+    desk_values = [value for _, value in lines] or None
     result = run(records, rounds, desk_values, lambda line: click.echo(line, err=True))
     click.echo(
         f"prose profile {result.records_per_s:,.0f} records/s, {result.ratio:.2f} of bare faust; "
