@@ -217,3 +217,27 @@ def test_the_text_of_a_json_record_may_be_html() -> None:
     result = cleaned('{"text": "<p>a &lt; b</p>", "content_type": "text/html"}', StreamSettings())
     assert isinstance(result, Document)
     assert result.text == "a < b"
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("call (+974 4412 3456) 1.0.8 is out", "call ([PHONE]) 1.0.8 is out"),
+        ("+82 2-212-3456 12 times", "[PHONE] 12 times"),
+        ("+12 345", "+12 345"),
+        ("upstream 2a00:1450:4001:81b::200e answers", "upstream [IP] answers"),
+        ("ping to 121.238.67.98 works", "ping to [IP] works"),
+        ("<b>121.238.67.98</b>", "<b>[IP]</b>"),
+        ("Bump Standards-Version to 4.6.0.1", "Bump Standards-Version to 4.6.0.1"),
+        ("control (Standards-Version): bump to 3.5.9.0", None),
+        ("needs foo (>= 4.6.0.1)", None),
+        ("from 3.7 -> 4.6.0.1", None),
+        ("Version: 4.6.0.1", None),
+    ],
+)
+def test_what_stands_before_and_behind_a_number_tells_what_it_is(
+    text: str, masked: str | None
+) -> None:
+    result = cleaned(text, StreamSettings(profile="chat"))
+    assert isinstance(result, Document)
+    assert result.text == (masked or text)
