@@ -7,18 +7,28 @@ Called by the pii stage. phonenumbers (0.3 s to import) is loaded at the first c
 import ipaddress
 import re
 
-AFTER_MASK = r"(?<![A-Z]\])"
 BEFORE_MASK = r"(?!\[[A-Z])"
 """A number beside a mask stays what it was taken for before the mask was there, so that a second
 time changes nothing."""
 
+
+def _behind(first: str, never: str) -> str:
+    """A first character, with none of `never` and no mask before it.
+
+    The character goes first, since a pattern that begins with a class is searched several times as
+    fast as one that begins with a look back.
+    """
+    return rf"{first}(?<!{never}{first})(?<![A-Z]\]{first})"
+
+
 IBAN = re.compile(
-    rf"(?<![A-Za-z0-9]){AFTER_MASK}[A-Z]{{2}}\d{{2}}(?: ?[A-Z0-9]{{4}}){{2,7}}"
-    rf"(?: ?[A-Z0-9]{{1,3}})?(?![A-Za-z0-9]){BEFORE_MASK}"
+    _behind("[A-Z]", "[A-Za-z0-9]")
+    + r"[A-Z]\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![A-Za-z0-9])"
+    + BEFORE_MASK
 )
 
 CARD = re.compile(
-    rf"(?<![\d.-]){AFTER_MASK}[2-6]\d{{3}}(?:[ -]?\d){{9,15}}(?![\d-]|\.\d){BEFORE_MASK}"
+    _behind("[2-6]", r"[\d.-]") + r"\d{3}(?:[ -]?\d){9,15}(?![\d-]|\.\d)" + BEFORE_MASK
 )
 
 ISSUERS = re.compile(
@@ -29,12 +39,13 @@ ISSUERS = re.compile(
 those that begin like a card, and are as long, few are anything else."""
 
 IPV4 = re.compile(
-    rf"(?<![\w.-]){AFTER_MASK}(?:\d{{1,3}}\.){{3}}\d{{1,3}}(?![\w-]|\.\d){BEFORE_MASK}"
+    _behind("[0-9]", r"[\w.-]") + r"\d{0,2}\.(?:\d{1,3}\.){2}\d{1,3}(?![\w-]|\.\d)" + BEFORE_MASK
 )
 
 IPV6 = re.compile(
-    rf"(?<![\w:.]){AFTER_MASK}(?:[0-9A-Fa-f]{{1,4}}:){{2,7}}(?::|[0-9A-Fa-f:]){{0,35}}"
-    rf"(?![\w:]){BEFORE_MASK}"
+    _behind("[0-9A-Fa-f]", r"[\w:.]")
+    + r"[0-9A-Fa-f]{0,3}:(?:[0-9A-Fa-f]{1,4}:){1,6}(?::|[0-9A-Fa-f:]){0,35}(?![\w:])"
+    + BEFORE_MASK
 )
 
 VERSION_BEFORE = re.compile(
@@ -48,9 +59,7 @@ VERSION_BEFORE = re.compile(
 VERSION_CHARACTERS = 24
 """So far back the word is looked for."""
 
-PHONE = re.compile(
-    rf"(?<![\w+]){AFTER_MASK}\+\(?\d(?:[ ./()-]{{0,2}}\d){{6,14}}(?!\d){BEFORE_MASK}"
-)
+PHONE = re.compile(_behind("[+]", r"[\w+]") + r"\(?\d(?:[ ./()-]{0,2}\d){6,14}(?!\d)" + BEFORE_MASK)
 
 LAST_GROUP = re.compile(r"[ ./()-]{1,2}\d+$")
 
@@ -58,7 +67,7 @@ MAX_GROUPS_BEHIND = 3
 """`+974 4412 3456) 1.0.8`: three groups that are not the number's."""
 
 NATIONAL = re.compile(
-    rf"(?<![\w+.,:/-]){AFTER_MASK}\(?\d(?:[ ./()-]{{0,2}}\d){{6,14}}(?![\d:-]){BEFORE_MASK}"
+    r"(?<![\w+.,:/-])(?<![A-Z]\])\(?\d(?:[ ./()-]{0,2}\d){6,14}(?![\d:-])" + BEFORE_MASK
 )
 
 
