@@ -7,7 +7,7 @@ import re
 
 BEGINNINGS = (
     *("AKIA", "ASIA", "AIza", "glpat-", "xox", "pypi-", "eyJ", "SG."),
-    *("PRIVATE KEY-----", "earer "),
+    *("PRIVATE KEY", "earer "),
 )
 UNDERSCORED = (
     *("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "hf_", "npm_"),
@@ -19,8 +19,13 @@ are asked for with what goes with them, since `disk-` and `https://` are in many
 SK = re.compile(r"sk-(?<![A-Za-z0-9_-]sk-)[A-Za-z0-9_-]{20}")
 
 SECRET = re.compile(
-    r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,4}PRIVATE KEY-----[^-]*"
-    r"(?:-----END (?:[A-Z0-9]{1,12} ){0,4}PRIVATE KEY-----)?"
+    # A key's lines and no more: a text that only names the form goes on behind it. In JSON and in
+    # settings line ends are written `\n`.
+    r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,4}PRIVATE KEY(?: BLOCK)?-----"
+    r"(?:(?:\s|\\[nr])*+"
+    r"(?:[A-Za-z0-9+/=]{16,}+|(?:Proc-Type|DEK-Info|Version|Comment): [^\n\\]*+))*+"
+    r"(?:(?:(?:\s|\\[nr])*+[A-Za-z0-9+/=]{1,15}+){0,2}+(?:\s|\\[nr])*+"
+    r"-----END (?:[A-Z0-9]{1,12} ){0,4}PRIVATE KEY(?: BLOCK)?-----)?"
     r"|(?<![A-Za-z0-9_-])(?:"
     r"A(?:KIA|SIA)[A-Z0-9]{16}"  # AWS
     r"|gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_\w{22,255}"  # GitHub

@@ -241,3 +241,42 @@ def test_what_stands_before_and_behind_a_number_tells_what_it_is(
     result = cleaned(text, StreamSettings(profile="chat"))
     assert isinstance(result, Document)
     assert result.text == (masked or text)
+
+
+KEY_LINES = "\n".join(["MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj"] * 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        (
+            f"a\n-----BEGIN PRIVATE KEY-----\n{KEY_LINES}\nMzE=\n-----END PRIVATE KEY-----\nb",
+            "a\n[SECRET]\nb",
+        ),
+        (
+            "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: DES-CBC,0A1B\n\n"
+            f"{KEY_LINES}\n-----END RSA PRIVATE KEY-----",
+            "[SECRET]",
+        ),
+        (
+            f"-----BEGIN PGP PRIVATE KEY BLOCK-----\n\n{KEY_LINES}\nxy==\n=aBcD\n"
+            "-----END PGP PRIVATE KEY BLOCK-----",
+            "[SECRET]",
+        ),
+        (f"k: -----BEGIN PRIVATE KEY-----\n{KEY_LINES}", "k: [SECRET]"),
+        (
+            'k = "-----BEGIN EC PRIVATE KEY-----\\n'
+            + KEY_LINES.replace("\n", "\\n")
+            + '\\nQ==\\n-----END EC PRIVATE KEY-----\\n"',
+            'k = "[SECRET]\\n"',
+        ),
+        (
+            "A file with -----BEGIN PRIVATE KEY----- in it is a key and stays on the machine.",
+            "A file with [SECRET] in it is a key and stays on the machine.",
+        ),
+    ],
+)
+def test_a_private_key_goes_whole_and_the_text_behind_it_stays(text: str, masked: str) -> None:
+    result = cleaned(text, StreamSettings(profile="code"))
+    assert isinstance(result, Document)
+    assert result.text == masked
