@@ -18,6 +18,7 @@ from stream.rejected import Rejected
 from stream.stages.content_type import check_encoding, read_content_type
 from stream.stages.decode import MAX_SOURCE_CHARACTERS, Decoded, decode, without_surrogates
 from stream.stages.fingerprint import Fingerprint, exact_fingerprint, fingerprint
+from stream.stages.language import load_model
 from stream.stages.markup import markup_of
 from stream.stages.timestamp import timestamp_of_header
 
@@ -46,6 +47,11 @@ class Pipeline:
         self.profiles = Profiles(settings)
         self._settings = settings
         self._stages = None if metrics is None else StageCounts(metrics)
+
+    def load_models(self) -> None:
+        """Load what some text will need, on any thread: else that text, and all behind it, wait."""
+        if self.profiles.know_languages():
+            load_model()
 
     def clean(self, raw: RawRecord, watch: Watch | None = None) -> Document | Rejection:
         """The document that a raw record holds, or why it holds none."""

@@ -63,7 +63,11 @@ def decode(value: bytes, content_type: str | None) -> Decoded:
         return Decoded(text)
     if not isinstance(fields, dict):
         raise Rejected("bad_json", f"wanted a JSON object, got {type(fields).__name__}")
-    return _read(fields)
+    try:
+        return _read(fields)
+    except Rejected as rejected:
+        rejected.source = _named_source(fields)
+        raise
 
 
 def _text(value: bytes, charset: str | None) -> str:
@@ -79,6 +83,14 @@ def _text(value: bytes, charset: str | None) -> str:
     except UnicodeDecodeError as error:
         at = f"neither UTF-8 nor the {charset} of the content type: byte {error.start}"
         raise Rejected("not_utf8", f"{at} ({error.reason})") from None
+
+
+def _named_source(fields: dict[str, Any]) -> str | None:
+    """Whom a record that is refused says that it is from: whose rejections they are."""
+    try:
+        return _name(fields, "source", MAX_SOURCE_CHARACTERS)
+    except Rejected:
+        return None
 
 
 def _begins_object(text: str) -> bool:
