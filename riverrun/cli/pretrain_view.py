@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from learner.pretrain.run import Moment
+    from learner.pretrain.moment import Moment
 
 LINE_S = 10.0
 

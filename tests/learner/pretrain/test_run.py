@@ -9,8 +9,9 @@ import torch
 
 from learner.pretrain.corpus import freeze
 from learner.pretrain.curve import Point
+from learner.pretrain.moment import Moment
 from learner.pretrain.plan import Plan, settle_plan
-from learner.pretrain.run import Moment, Outcome, Pretraining
+from learner.pretrain.run import Outcome, Pretraining
 from riverrun.errors import CheckpointError, InvalidValue
 from riverrun.model import files
 from riverrun.tokenizer import Tokenizer
@@ -89,7 +90,7 @@ def test_each_piece_is_learned_once_an_epoch_and_held_out_ones_never(
 
 def test_in_order_is_as_it_came(tmp_path: Path, model: Path) -> None:
     run = begun(tmp_path, model, Plan(inputs=[], in_order=True))
-    assert [run._number(i) for i in range(10)] == list(range(10))
+    assert [run._course.number(i) for i in range(10)] == list(range(10))
 
 
 def test_the_model_learns_and_its_curve_tells(tmp_path: Path, model: Path) -> None:
