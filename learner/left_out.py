@@ -41,7 +41,8 @@ class StandingLeftOut:
 
     def part(self, arrivals: Iterable[Arrival]) -> tuple[list[Arrival], list[Arrival]]:
         """Those that are learned, and those that are left out."""
-        kept, gone = [], []
+        kept: list[Arrival] = []
+        gone: list[Arrival] = []
         for one in arrivals:
             is_gone = self.takes(one.partition, one.raw_offset, one.document.source)
             (gone if is_gone else kept).append(one)

@@ -131,20 +131,31 @@ class Quarantine:
                 for stretch in kept.stretches:
                     yield source, stretch
 
-    def take(
-        self, source: str, partition: int, arrivals: Sequence[Arrival], next_clean: int
-    ) -> None:
-        """These were read from the front of a stretch, which goes on at `next_clean`."""
-        kept = self._sources[source]
-        stretch = next(s for s in kept.stretches if s.partition == partition)
-        stretch.first = next_clean
+    def take(self, source: str, arrivals: Sequence[Arrival]) -> None:
+        """These were read from the front of a stretch and are learned now."""
+        last = arrivals[-1]
+        stretch = self._front(source, last.partition)
+        stretch.first = last.clean_offset + 1
+        stretch.after_raw = last.raw_offset
         stretch.num_documents = max(0, stretch.num_documents - len(arrivals))
-        if arrivals:
-            stretch.after_raw = arrivals[-1].raw_offset
         if stretch.first > stretch.last:
-            kept.stretches.remove(stretch)
+            self.end(source, last.partition)
+
+    def end(self, source: str, partition: int) -> int:
+        """A stretch holds nothing more; gives how many documents it was to hold still."""
+        kept = self._sources[source]
+        stretch = self._front(source, partition)
+        kept.stretches.remove(stretch)
         if not kept.stretches and kept.is_released:
             del self._sources[source]
+        return stretch.num_documents
+
+    def marks(self, source: str, partition: int) -> dict[int, int]:
+        """The raw offset up to which documents are no part of the stretch that is read next."""
+        return {partition: self._front(source, partition).after_raw}
+
+    def _front(self, source: str, partition: int) -> Stretch:
+        return next(s for s in self._sources[source].stretches if s.partition == partition)
 
     # The checkpoint's view
 
