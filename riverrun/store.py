@@ -26,7 +26,7 @@ import msgspec
 
 from riverrun.errors import InvalidValue, StoreError, UnknownVersion, VersionRefused
 from riverrun.ladder import rungs
-from riverrun.records import Span
+from riverrun.records import LeftOut, Span
 from riverrun.settings import Settings
 from riverrun.workspace import Workspace, fsync, replace_file
 
@@ -46,6 +46,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     num_held_out: documents kept apart so far, which no weights were trained on.
     newest_ms: Kafka's time of the newest record learned, ms since 1970; None before the first.
     metrics: loss and health at `step`, by metric name.
+    replaces: the run whose line of versions this one took over when something of it was undone.
+    left_out: what was undone, so far: within the spans of `learned` too.
     """
 
     version: str
@@ -66,6 +68,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     decision: str = "promote"
     reason: str = ""
     num_held_out: int = 0
+    replaces: str | None = None
+    left_out: list[LeftOut] = []
 
 
 def version_id(run: str, step: int, sha256: str) -> str:
