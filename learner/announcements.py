@@ -23,7 +23,11 @@ log = logging.getLogger(__name__)
 
 LONGEST_BLOCK_MS = 1000
 """How long sending may wait for Kafka's metadata: text waits meanwhile."""
-KINDS: tuple[VersionEventKind, ...] = ("published", "promoted")
+KINDS: dict[str, tuple[VersionEventKind, ...]] = {
+    "promote": ("published", "promoted"),
+    "hold": ("published", "held"),
+}
+"""Events of a version, by the decision in its manifest."""
 
 
 class Announcements:
@@ -66,11 +70,19 @@ class Announcements:
                     self._producer.send(
                         self._topic, key=version.encode(), value=encode(event_of(manifest, kind))
                     )
-                    for kind in KINDS
+                    for kind in KINDS[manifest.decision]
                 ]
             except KafkaError as error:
                 log.warning("Kafka takes no version events now, trying again: %r", error)
                 break
+
+    def say(self, key: str, event: VersionEvent) -> Any:
+        """Send one event of another kind: Kafka's future, or None when it takes none now."""
+        try:
+            return self._producer.send(self._topic, key=key.encode(), value=encode(event))
+        except KafkaError as error:
+            log.warning("Kafka takes no version events now, trying again: %r", error)
+            return None
 
     def close(self, timeout_s: float) -> None:
         """Wait for what was sent, at most so long."""

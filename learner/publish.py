@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 import torch
 from torch import Tensor
 
@@ -57,8 +58,12 @@ class Publisher:
         self._keep_versions = keep_versions
         self._ladder_s = ladder_s
 
-    def publish(self, state: State, metrics: Mapping[str, float], reason: str) -> Manifest:
-        """Publish and promote. Raises StoreError or OSError when the disk is full: try later."""
+    def publish(
+        self, state: State, metrics: Mapping[str, float], reason: str, *, promotes: bool = True
+    ) -> Manifest:
+        """Publish, and promote unless told not to. Raises StoreError or OSError when the disk is
+        full: try later.
+        """
         began = time.perf_counter()
         self._journal.sync()
         dtype = PUBLISH_DTYPES[self._identity.recipe.publish_dtype]
@@ -67,10 +72,12 @@ class Publisher:
             write_tensors(path, published_weights(state), dtype)
 
         def describe(sha256: str, num_bytes: int) -> Manifest:
-            return self._manifest(state, metrics, reason, sha256, num_bytes)
+            manifest = self._manifest(state, metrics, reason, sha256, num_bytes)
+            return manifest if promotes else msgspec.structs.replace(manifest, decision="hold")
 
         manifest = self._store.publish(write, describe)
-        self._store.promote(manifest.version)
+        if promotes:
+            self._store.promote(manifest.version)
         entry = Published(manifest.step, manifest.version, manifest.sha256)
         if state.progress.version != manifest.version:
             self._journal.append(entry)
@@ -78,7 +85,7 @@ class Publisher:
         self._announcements.tell(manifest)
         self._store.prune(self._keep_versions, self._ladder_s)
         self._metrics.publish_seconds.observe(time.perf_counter() - began)
-        self._metrics.versions.labels("promoted").inc()
+        self._metrics.versions.labels("promoted" if promotes else "held").inc()
         return manifest
 
     def _manifest(
