@@ -6,6 +6,7 @@ state. Fields are only ever added, with a default: lines of a year ago are read 
 
 import msgspec
 
+from learner.actions import Action
 from learner.arrival import Range
 from learner.machine import Machine
 
@@ -38,4 +39,22 @@ class Started(msgspec.Struct, frozen=True, tag="started", tag_field="kind"):
     term: int = 0
 
 
-Entry = Learned | Published | Announced | Started
+class Decided(msgspec.Struct, frozen=True, tag="decided", tag_field="kind", omit_defaults=True):
+    """What was decided on the state after `step`; a replay applies it and never judges anew.
+
+    by: `gate`, or the id of an operator's command. numbers: what the decision rests on.
+    reason: in words, what the audit log says. streaks, blamed: see `gate/record.py`.
+    is_best: later versions are held against this one.
+    """
+
+    step: int
+    actions: list[Action]
+    numbers: dict[str, float] = {}
+    reason: str = ""
+    by: str = "gate"
+    streaks: dict[str, int] = {}
+    blamed: dict[str, str] = {}
+    is_best: bool = False
+
+
+Entry = Learned | Published | Announced | Started | Decided

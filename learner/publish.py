@@ -116,3 +116,4 @@ def note(state: State, published: Published) -> None:
     state.progress.version = published.version
     state.progress.version_step = published.step
     state.progress.pending = []
+    state.gate.published(published)

@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from learner.arrival import Arrival, Range
 from learner.checkpoint import Checkpoints
+from learner.gate.decisions import carry_out
 from learner.identity import Identity
-from learner.journal import Journal, Learned, Published, Started
+from learner.journal import Decided, Journal, Learned, Published, Started
 from learner.machine import Machine, differences, this_machine
 from learner.publish import hash_of_published, note
 from learner.state import State
@@ -70,6 +71,8 @@ def replay(
                 return False
             metrics.replayed_steps.inc()
             num_steps += 1
+        elif isinstance(entry, Decided):
+            carry_out(state, entry)
         elif isinstance(entry, Published):
             if entry is published[-1]:
                 _compare(state, entry, identity, changed, must_be_identical=must_be_identical)

@@ -11,6 +11,7 @@ import msgspec
 
 from learner.blend import Blend
 from learner.ema import Average
+from learner.gate.record import Record
 from learner.memory import HOST, Extra, Place
 from learner.memory.make import memory_of
 from learner.optimizer import Optimizer, learning_parameters
@@ -73,6 +74,7 @@ class State:
         self.rehearsal = Rehearsal(recipe)
         self.pace = Pace(recipe.lr, recipe.warmup_steps)
         self.progress = Progress()
+        self.gate = Record()
         self.held_out = HeldOut(
             recipe.held_out_share, recipe.held_out_after, recipe.held_out_bucket_s
         )
@@ -82,6 +84,7 @@ class State:
             "memory": self.memory,
             "rehearsal": self.rehearsal,
             "pace": self.pace,
+            "gate": self.gate,
             "held_out": self.held_out,
             "progress": Numbers(lambda: self.progress, self._set_progress),
         }

@@ -17,7 +17,8 @@ import torch
 from learner.assembly import Assembly
 from learner.checkpoint import path_of, steps_in
 from learner.checkpoint_file import Damaged, fit, read_checkpoint
-from learner.entries import Learned, Published, Started
+from learner.entries import Decided, Learned, Published, Started
+from learner.gate.decisions import carry_out
 from learner.identity import FILE, Identity, hash_of_weights, read
 from learner.intake import Intake
 from learner.journal_file import entries_from, entries_in, file_of, starts_in
@@ -161,6 +162,8 @@ class _Replay:
             for entry in entries_from(self._directory / "journal", begin):
                 if isinstance(entry, Started):
                     self._be(entry.machine)
+                elif isinstance(entry, Decided):
+                    carry_out(state, entry)
                 elif isinstance(entry, Published):
                     note(state, entry)
                 elif isinstance(entry, Learned):
