@@ -48,5 +48,9 @@ def apply(state: "State", action: Action) -> None:
             state.optimizer.forget_moments()
         case "stop_rehearsal":
             state.rehearsal.clear()
-        case _:
+        case "quarantine":
+            state.quarantine.add(action.subject, "by the gate's rules", state.progress.step)
+        case "release":
+            state.quarantine.release(action.subject)
+        case "promote" | "hold" | "roll_back":
             pass

@@ -9,13 +9,21 @@ import msgspec
 from learner.actions import Action
 from learner.arrival import Range
 from learner.machine import Machine
+from riverrun.records import LeftOut
 
 
 class Learned(msgspec.Struct, frozen=True, tag="step", tag_field="kind", omit_defaults=True):
-    """A step on new text (clean offsets of each partition) or, without ranges, on due documents."""
+    """A step on new text (clean offsets of each partition) or, without ranges, on due documents.
+
+    source: whose documents in the ranges these are, released from quarantine. rests: nothing was
+    due after it. took_ms: what it took, for estimates.
+    """
 
     step: int
     ranges: list[Range] = []
+    source: str | None = None
+    rests: bool = False
+    took_ms: int = 0
 
 
 class Published(msgspec.Struct, frozen=True, tag="published", tag_field="kind"):
@@ -57,4 +65,61 @@ class Decided(msgspec.Struct, frozen=True, tag="decided", tag_field="kind", omit
     is_best: bool = False
 
 
-Entry = Learned | Published | Announced | Started | Decided
+class Diverted(msgspec.Struct, frozen=True, tag="diverted", tag_field="kind"):
+    """New text, all of it of sources in quarantine: no step."""
+
+    ranges: list[Range]
+
+
+class Passed(msgspec.Struct, frozen=True, tag="passed", tag_field="kind"):
+    """Text that was undone is dealt with: marks and next clean offsets, by partition."""
+
+    marks: dict[int, int]
+    next_clean: dict[int, int]
+
+
+class Quarantined(
+    msgspec.Struct, frozen=True, tag="quarantined", tag_field="kind", omit_defaults=True
+):
+    """The text of `source` is diverted from here on. command: the operator's, if one asked."""
+
+    source: str
+    why: str = ""
+    command: str | None = None
+
+
+class Released(msgspec.Struct, frozen=True, tag="released", tag_field="kind", omit_defaults=True):
+    """`source` is trusted again, and what was kept of it is learned from here on."""
+
+    source: str
+    command: str | None = None
+
+
+class Emptied(msgspec.Struct, frozen=True, tag="emptied", tag_field="kind"):
+    """Of what was kept of `source` in `partition`, one stretch has nothing more to learn."""
+
+    source: str
+    partition: int
+
+
+class Undone(msgspec.Struct, frozen=True, tag="undone", tag_field="kind"):
+    """A new line begins, in place of the run `replaces`: from here on these are left out."""
+
+    left_out: list[LeftOut]
+    replaces: str
+    quarantine: list[str] = []
+
+
+Entry = (
+    Learned
+    | Published
+    | Announced
+    | Started
+    | Decided
+    | Diverted
+    | Passed
+    | Quarantined
+    | Released
+    | Emptied
+    | Undone
+)

@@ -104,7 +104,7 @@ def learn(settings: Settings, running: Running, store: VersionStore, leases: Lea
         )
         announcements = Announcements(options, topics.versions, journal)
         opened.callback(announcements.close, CLOSE_TIMEOUT_S)
-        intake = Intake(options, topics.clean, settings.kafka.max_record_bytes)
+        intake = Intake(options, topics.clean, settings.kafka.max_record_bytes, state.left_out)
         opened.callback(intake.close)
         checkpoints = Checkpoints(
             directory / "checkpoints",

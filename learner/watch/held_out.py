@@ -70,8 +70,13 @@ class Era(msgspec.Struct, kw_only=True):
 
 
 class Routing(NamedTuple):
+    """Where a step's arrivals go. diverted: their sources are in quarantine. released: the source
+    whose documents, kept in quarantine until now, these are."""
+
     learned: list[Arrival]
     held_out: list[Arrival]
+    diverted: Sequence[Arrival] = ()
+    released: str | None = None
 
 
 class Facts(msgspec.Struct, kw_only=True):
