@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from learner.announcements import Announcements
 from learner.arrival import Arrival, ranges_of
 from learner.checkpoint import Checkpoints
+from learner.gate.decisions import carry_out
+from learner.gate.gate import Gate
 from learner.identity import Identity
 from learner.intake import Intake
-from learner.journal import Journal, Learned
+from learner.journal import Decided, Entry, Journal, Learned
 from learner.mirror import Mirror
-from learner.observe import observe_state, observe_step
+from learner.observe import observe_decision, observe_state, observe_step
 from learner.publish import Publisher
 from learner.recipe import Rhythm
 from learner.state import State
@@ -31,6 +33,8 @@ IDLE_WAIT_S = 0.2
 """How long an idle learner listens before it looks whether it should stop."""
 RETRY_S = 2.0
 """Pause before something that the disk refused is tried again."""
+JUDGE_AGAIN_S = 0.02
+"""Pause before it is looked again whether there is judging time."""
 CHARACTERS_A_TOKEN = 4
 """About what a token of text is; only to know when to stop gathering more."""
 
@@ -47,6 +51,7 @@ class Loop:
     intake: Intake
     journal: Journal
     publisher: Publisher
+    gate: Gate
     announcements: Announcements
     checkpoints: Checkpoints
     identity: Identity
@@ -85,7 +90,7 @@ class Loop:
         limit = self.stepper.recipe.max_step_tokens
         is_busy = len(self.state.rehearsal) > 0 or self._can_publish
         self.intake.listen(
-            wait_s=0.0 if is_busy else IDLE_WAIT_S,
+            wait_s=0.0 if is_busy else self._longest_wait_s(),
             gather_s=self.max_wait_s,
             enough_characters=limit * CHARACTERS_A_TOKEN,
         )
@@ -98,6 +103,12 @@ class Loop:
             arrivals.append(self.intake.take())
         return arrivals
 
+    def _longest_wait_s(self) -> float:
+        """How long to listen when nothing else is to be done."""
+        if not self._has_unpublished:
+            return IDLE_WAIT_S
+        return min(IDLE_WAIT_S, max(0.0, self._publish_again_at - time.monotonic()))
+
     # A step
 
     def _learn(self, arrivals: list[Arrival]) -> None:
@@ -109,6 +120,7 @@ class Loop:
         if not self._is_reserved:
             self._is_reserved = True
             self.checkpoints.reserve(self.state)
+        self.gate.see(report)
         observe_step(self.metrics, report, time.perf_counter() - began)
         if not report.is_finite:
             log.error("step %d was skipped: loss or gradient is not finite", report.step)
@@ -128,18 +140,21 @@ class Loop:
         if time.monotonic() - self._published_at >= interval_s:
             self._publish("new text" if report.work == "new" else "rehearsal")
 
-    def _write_down(self, learned: Learned) -> None:
-        """Into the journal, however long the disk takes: nothing may follow before it is there."""
+    def _write_down(self, entry: Entry) -> bool:
+        """Into the journal, however long the disk takes: nothing may follow before it is there.
+
+        False when stopped before it was.
+        """
         while True:
             try:
-                self.journal.append(learned)
+                self.journal.append(entry)
             except OSError as error:
                 log.error("the journal cannot be written, trying again: %s", error)
                 if self.stop.wait(RETRY_S):
                     # The step is in the checkpoint that follows, or it never happened.
-                    return
+                    return False
             else:
-                return
+                return True
 
     # Versions and checkpoints
 
@@ -154,15 +169,44 @@ class Loop:
     def _publish(self, reason: str) -> None:
         if not self._can_publish:
             return
+        decided = self._decided(reason)
+        if decided is None:
+            return
         try:
-            manifest = self.publisher.publish(self.state, self._step_metrics, reason)
+            manifest = self.publisher.publish(self.state, self._step_metrics, reason, decided)
         except (StoreError, OSError) as error:
             log.error("no version was published, trying again in %g s: %s", RETRY_S, error)
             self.metrics.versions.labels("failed").inc()
             self._publish_again_at = time.monotonic() + RETRY_S
         else:
             self._published_at = time.monotonic()
-            log.info("version %s (%s)", manifest.version, reason)
+            if manifest.decision == "promote":
+                self.gate.took_over(self.state, decided)
+            log.log(
+                logging.INFO if manifest.decision == "promote" else logging.WARNING,
+                "version %s: %s (%s)",
+                manifest.version,
+                manifest.decision,
+                manifest.reason,
+            )
+
+    def _decided(self, occasion: str) -> Decided | None:
+        """The decision on the state as it is: one that stands in the journal, or a new one.
+
+        None when it has to wait a little for judging time, or was stopped.
+        """
+        pending = self.state.gate.pending(self.state.progress.step)
+        if pending is not None:
+            return pending
+        if not self.gate.affords(self.state):
+            self._publish_again_at = time.monotonic() + JUDGE_AGAIN_S
+            return None
+        decided = self.gate.decide(self.state, occasion)
+        observe_decision(self.metrics, decided, self.gate.purse)
+        if not self._write_down(decided):
+            return None
+        carry_out(self.state, decided)
+        return decided
 
     def _checkpoint(self, *, is_last: bool = False) -> None:
         """Let one be written, unless one is being written still."""

@@ -11,17 +11,19 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 import torch
 from torch import Tensor
 
-from learner.announcements import Announcements
+from learner.announcements import OUTCOMES, Announcements
 from learner.identity import Identity
-from learner.journal import Journal, Published
+from learner.journal import Decided, Journal, Published
 from learner.recipe import Recipe
 from learner.state import State
 from learner.tensor_file import hash_tensors, write_tensors
 from riverrun.metrics import LearnerMetrics
-from riverrun.store import Manifest, VersionStore, version_id
+from riverrun.records import VersionEventKind
+from riverrun.store import Consequence, Manifest, VersionStore, version_id
 
 PUBLISH_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -57,8 +59,17 @@ class Publisher:
         self._keep_versions = keep_versions
         self._ladder_s = ladder_s
 
-    def publish(self, state: State, metrics: Mapping[str, float], reason: str) -> Manifest:
-        """Publish and promote. Raises StoreError or OSError when the disk is full: try later."""
+    def publish(
+        self,
+        state: State,
+        metrics: Mapping[str, float],
+        reason: str,
+        decided: Decided | None = None,
+    ) -> Manifest:
+        """Publish, and promote unless it was decided otherwise; reason: without a decision.
+
+        Raises StoreError or OSError when the disk is full: try later.
+        """
         began = time.perf_counter()
         self._journal.sync()
         dtype = PUBLISH_DTYPES[self._identity.recipe.publish_dtype]
@@ -67,10 +78,12 @@ class Publisher:
             write_tensors(path, published_weights(state), dtype)
 
         def describe(sha256: str, num_bytes: int) -> Manifest:
-            return self._manifest(state, metrics, reason, sha256, num_bytes)
+            manifest = self._manifest(state, metrics, reason, sha256, num_bytes)
+            return manifest if decided is None else with_decision(manifest, decided)
 
         manifest = self._store.publish(write, describe)
-        self._store.promote(manifest.version)
+        if manifest.decision == "promote":
+            self._store.promote(manifest.version)
         entry = Published(manifest.step, manifest.version, manifest.sha256)
         if state.progress.version != manifest.version:
             self._journal.append(entry)
@@ -78,7 +91,7 @@ class Publisher:
         self._announcements.tell(manifest)
         self._store.prune(self._keep_versions, self._ladder_s)
         self._metrics.publish_seconds.observe(time.perf_counter() - began)
-        self._metrics.versions.labels("promoted").inc()
+        self._metrics.versions.labels(OUTCOMES[manifest.decision]).inc()
         return manifest
 
     def _manifest(
@@ -109,6 +122,33 @@ class Publisher:
             metrics=dict(metrics),
             reason=reason,
         )
+
+
+CONSEQUENCES: dict[str, VersionEventKind] = {
+    "lower_rate": "rate_lowered",
+    "rewarm_rate": "rate_rewarmed",
+    "reset_optimizer": "optimizer_reset",
+    "quarantine": "quarantined",
+    "release": "source_released",
+    "stop_rehearsal": "rehearsal_stopped",
+}
+
+
+def with_decision(manifest: Manifest, decided: Decided) -> Manifest:
+    """The manifest of a version that was judged."""
+    done = [
+        Consequence(CONSEQUENCES[action.kind], action.subject)
+        for action in decided.actions
+        if action.kind in CONSEQUENCES
+    ]
+    abilities = [Consequence("ability", group) for group in decided.changed_abilities]
+    return msgspec.structs.replace(
+        manifest,
+        decision=decided.verdict,
+        reason=decided.reason,
+        metrics=manifest.metrics | decided.numbers,
+        consequences=done + abilities,
+    )
 
 
 def note(state: State, published: Published) -> None:

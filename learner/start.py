@@ -17,6 +17,7 @@ from learner.announcements import Announcements
 from learner.assembly import Assembly
 from learner.checkpoint import Checkpoints
 from learner.framing import Framing
+from learner.gate.setup import gate_of
 from learner.identity import FORMAT, Identity, hash_of_weights, new_run, settle
 from learner.intake import Intake
 from learner.journal import Journal, Started
@@ -151,6 +152,7 @@ def learn(settings: Settings, running: Running, store: VersionStore, leases: Lea
         intake.begin(partitions, state.progress.next_clean, state.progress.marks)
         mirror = Mirror(options, topics.clean, f"{settings.kafka.topic_prefix}riverrun-learner")
         opened.callback(mirror.close, CLOSE_TIMEOUT_S)
+        gate = gate_of(settings, kind, assembly, store, metrics)
         running.announce("ready", detail="learning")
         Loop(
             stop=running.stop,
@@ -159,6 +161,7 @@ def learn(settings: Settings, running: Running, store: VersionStore, leases: Lea
             intake=intake,
             journal=journal,
             publisher=publisher,
+            gate=gate,
             announcements=announcements,
             checkpoints=checkpoints,
             identity=identity,

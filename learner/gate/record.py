@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from learner.entries import Decided, Published
+from learner.entries import Ability, Decided, Published
 from learner.part import Snapshot
 from riverrun.errors import CheckpointError
 
@@ -20,8 +20,8 @@ class Facts(msgspec.Struct, kw_only=True):
 
     streaks: by rule, for how many judged versions in a row its condition holds.
     last: the newest decision. blamed: sources that a finding named since the best, by kind.
-    origin: control text and probes of the untouched model, by number.
-    abilities: of each probe group, tasks that were passed, as last promoted with evidence.
+    num_held: versions in a row that were not promoted. best_factor: of the rate, at the best.
+    abilities: by probe group, see `probes/abilities.py`.
     """
 
     best: str | None = None
@@ -29,6 +29,9 @@ class Facts(msgspec.Struct, kw_only=True):
     streaks: dict[str, int] = {}
     last: Decided | None = None
     blamed: dict[str, str] = {}
+    num_held: int = 0
+    best_factor: float = 1.0
+    abilities: dict[str, Ability] = {}
 
 
 class Record:
@@ -43,13 +46,19 @@ class Record:
         facts.last = decided
         facts.streaks = dict(decided.streaks)
         facts.blamed = dict(decided.blamed)
+        facts.num_held = 0 if decided.verdict == "promote" else facts.num_held + 1
+        facts.abilities = facts.abilities | decided.abilities
 
     def published(self, published: Published) -> None:
-        """The version that the last decision was about has its name now."""
+        """The version that the last decision was about has its name now; the first is judged by
+        nobody."""
         facts = self.facts
         last = facts.last
+        if facts.best is None:
+            facts.best, facts.best_step = published.version, published.step
         if last is not None and last.step == published.step and last.is_best:
             facts.best, facts.best_step = published.version, published.step
+            facts.best_factor = last.numbers.get("rate_factor", 1.0)
 
     def pending(self, step: int) -> Decided | None:
         """The decision on the state after `step`, if it was made already."""
