@@ -43,6 +43,15 @@ def ranges_of(arrivals: Iterable[Arrival]) -> list[Range]:
     return [Range(partition, first, last) for partition, (first, last) in ends.items()]
 
 
+def raw_of(arrivals: Iterable[Arrival]) -> list[tuple[int, int]]:
+    """First and last raw offset of each of `ranges_of`."""
+    ends: dict[int, tuple[int, int]] = {}
+    for arrival in in_order(arrivals):
+        first, _ = ends.get(arrival.partition, (arrival.raw_offset, 0))
+        ends[arrival.partition] = (first, arrival.raw_offset)
+    return list(ends.values())
+
+
 def spans_of(
     arrivals: Iterable[Arrival],
     step: int,

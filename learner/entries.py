@@ -15,12 +15,13 @@ from riverrun.records import LeftOut
 class Learned(msgspec.Struct, frozen=True, tag="step", tag_field="kind", omit_defaults=True):
     """A step on new text (clean offsets of each partition) or, without ranges, on due documents.
 
-    source: whose documents in the ranges these are, released from quarantine. rests: nothing was
-    due after it. took_ms: what it took, for estimates.
+    raw: first and last raw offset of each range. source: whose documents in the ranges these are,
+    released from quarantine. rests: nothing was due after it. took_ms: what it took.
     """
 
     step: int
     ranges: list[Range] = []
+    raw: list[tuple[int, int]] = []
     source: str | None = None
     rests: bool = False
     took_ms: int = 0
@@ -99,6 +100,7 @@ class Diverted(msgspec.Struct, frozen=True, tag="diverted", tag_field="kind"):
     """New text, all of it of sources in quarantine: no step."""
 
     ranges: list[Range]
+    raw: list[tuple[int, int]] = []
 
 
 class Passed(msgspec.Struct, frozen=True, tag="passed", tag_field="kind"):

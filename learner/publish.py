@@ -121,6 +121,8 @@ class Publisher:
             newest_ms=progress.newest_ms,
             metrics=dict(metrics),
             reason=reason,
+            replaces=self._identity.replaces,
+            left_out=list(state.left_out.ranges),
         )
 
 

@@ -150,6 +150,15 @@ class Quarantine:
             del self._sources[source]
         return stretch.num_documents
 
+    def is_reading(self, source: str, partition: int) -> bool:
+        """Whether a stretch of `source` in `partition` is being learned."""
+        kept = self._sources.get(source)
+        return (
+            kept is not None
+            and kept.is_released
+            and any(stretch.partition == partition for stretch in kept.stretches)
+        )
+
     def marks(self, source: str, partition: int) -> dict[int, int]:
         """The raw offset up to which documents are no part of the stretch that is read next."""
         return {partition: self._front(source, partition).after_raw}

@@ -26,7 +26,7 @@ import msgspec
 
 from riverrun.errors import InvalidValue, StoreError, UnknownVersion, VersionRefused
 from riverrun.ladder import rungs
-from riverrun.records import Span, VersionEventKind
+from riverrun.records import LeftOut, Span, VersionEventKind
 from riverrun.settings import Settings
 from riverrun.workspace import Workspace, fsync, replace_file
 
@@ -55,6 +55,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     newest_ms: Kafka's time of the newest record learned, ms since 1970; None before the first.
     metrics: loss and health at `step`, by metric name, and what the gate measured.
     decision: `promote`, `hold` or `roll_back`; reason: by which rules, or on what evidence.
+    replaces: the run whose line of versions this one took over when something of it was undone.
+    left_out: what was undone, so far: within the spans of `learned` too.
     """
 
     version: str
@@ -76,6 +78,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     num_held_out: int = 0
     consequences: list[Consequence] = []
+    replaces: str | None = None
+    left_out: list[LeftOut] = []
 
 
 def version_id(run: str, step: int, sha256: str) -> str:
