@@ -23,11 +23,11 @@ log = logging.getLogger(__name__)
 
 LONGEST_BLOCK_MS = 1000
 """How long sending may wait for Kafka's metadata: text waits meanwhile."""
-KINDS: dict[str, tuple[VersionEventKind, ...]] = {
-    "promote": ("published", "promoted"),
-    "hold": ("published", "held"),
+OUTCOMES: dict[str, VersionEventKind] = {
+    "promote": "promoted",
+    "hold": "held",
+    "roll_back": "rolled_back",
 }
-"""Events of a version, by the decision in its manifest."""
 
 
 class Announcements:
@@ -67,10 +67,8 @@ class Announcements:
                 continue
             try:
                 self._sent[version] = [
-                    self._producer.send(
-                        self._topic, key=version.encode(), value=encode(event_of(manifest, kind))
-                    )
-                    for kind in KINDS[manifest.decision]
+                    self._producer.send(self._topic, key=version.encode(), value=encode(event))
+                    for event in events_of(manifest)
                 ]
             except KafkaError as error:
                 log.warning("Kafka takes no version events now, trying again: %r", error)
@@ -94,7 +92,16 @@ class Announcements:
         self._producer.close(timeout=timeout_s)
 
 
-def event_of(manifest: Manifest, kind: VersionEventKind) -> VersionEvent:
+def events_of(manifest: Manifest) -> list[VersionEvent]:
+    """All that is told of a version. What became of it comes last: compaction keeps that."""
+    return [
+        event_of(manifest, "published"),
+        *(event_of(manifest, one.kind, one.subject) for one in manifest.consequences),
+        event_of(manifest, OUTCOMES[manifest.decision]),
+    ]
+
+
+def event_of(manifest: Manifest, kind: VersionEventKind, subject: str = "") -> VersionEvent:
     return VersionEvent(
         kind=kind,
         version=manifest.version,
@@ -104,4 +111,5 @@ def event_of(manifest: Manifest, kind: VersionEventKind) -> VersionEvent:
         at_ms=int(time.time() * 1000),
         offsets=manifest.offsets,
         metrics=manifest.metrics,
+        subject=subject or None,
     )

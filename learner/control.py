@@ -27,6 +27,7 @@ from learner.entries import Quarantined, Released
 from learner.identity import Identity
 from learner.journal import Journal
 from learner.lease import Guard, unguarded
+from learner.publish import HELD
 from learner.restart import Restart
 from learner.state import State
 from learner.undo.intent import Intent, forget_intent, read_intent, write_intent
@@ -269,7 +270,10 @@ class Control:
     def _promote_newest(self) -> None:
         """What would be served, had nothing been held."""
         newest = self._state.progress.version
-        if newest is not None and self._store.has_weights(newest):
+        if newest is None or not self._store.has_weights(newest):
+            return
+        manifest = self._store.manifest(newest)
+        if manifest.decision == "promote" or manifest.reason.startswith(HELD):
             self._store.promote(newest)
 
     def _undo(self, command: Command) -> None:

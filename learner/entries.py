@@ -6,6 +6,7 @@ state. Fields are only ever added, with a default: lines of a year ago are read 
 
 import msgspec
 
+from learner.actions import Action
 from learner.arrival import Range
 from learner.machine import Machine
 from riverrun.records import LeftOut
@@ -45,6 +46,54 @@ class Started(msgspec.Struct, frozen=True, tag="started", tag_field="kind"):
 
     machine: Machine
     term: int = 0
+
+
+class Ability(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Of one probe group. passed: a `1` or `0` a task, what later runs are held against.
+
+    latest: as of the last run. num_looks: how often it was tested whether they differ. is_lost:
+    they do, for the worse, beyond chance; is_newly_lost: since this version.
+    """
+
+    passed: str
+    latest: str
+    num_looks: int = 0
+    is_lost: bool = False
+    is_newly_lost: bool = False
+
+
+class Decided(msgspec.Struct, frozen=True, tag="decided", tag_field="kind", omit_defaults=True):
+    """What was decided on the state after `step`; a replay applies it and never judges anew.
+
+    by: `gate`, or the id of an operator's command. numbers: what the decision rests on.
+    reason: in words, what the audit log says. streaks, blamed: see `gate/record.py`.
+    is_best: later versions are held against this one. abilities: probe groups that were run.
+    """
+
+    step: int
+    actions: list[Action]
+    numbers: dict[str, float] = {}
+    reason: str = ""
+    by: str = "gate"
+    streaks: dict[str, int] = {}
+    blamed: dict[str, str] = {}
+    is_best: bool = False
+    abilities: dict[str, Ability] = {}
+
+    @property
+    def changed_abilities(self) -> list[str]:
+        """Probe groups that came or went beyond chance with this version."""
+        return sorted(
+            name.partition(".")[2]
+            for name, num in self.numbers.items()
+            if name.startswith("gained.") and num > 0
+        ) + sorted(group for group, ability in self.abilities.items() if ability.is_newly_lost)
+
+    @property
+    def verdict(self) -> str:
+        """`promote`, `hold` or `roll_back`; empty when it is not about a version."""
+        found = (a.kind for a in self.actions if a.kind in ("promote", "hold", "roll_back"))
+        return next(found, "")
 
 
 class Diverted(msgspec.Struct, frozen=True, tag="diverted", tag_field="kind"):
@@ -98,6 +147,7 @@ Entry = (
     | Published
     | Announced
     | Started
+    | Decided
     | Diverted
     | Passed
     | Quarantined

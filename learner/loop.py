@@ -17,12 +17,14 @@ from learner.announcements import Announcements
 from learner.arrival import Arrival, ranges_of, raw_of
 from learner.checkpoint import Checkpoints
 from learner.control import Control
-from learner.entries import Diverted, Emptied, Entry
+from learner.entries import Diverted, Emptied
+from learner.gate.decisions import carry_out
+from learner.gate.gate import Gate
 from learner.identity import Identity
 from learner.intake import Intake
-from learner.journal import Journal, Learned
+from learner.journal import Decided, Entry, Journal, Learned
 from learner.mirror import Mirror
-from learner.observe import observe_diverted, observe_state, observe_step
+from learner.observe import observe_decision, observe_diverted, observe_state, observe_step
 from learner.publish import Publisher
 from learner.recipe import Rhythm
 from learner.redo import divert
@@ -36,6 +38,8 @@ IDLE_WAIT_S = 0.2
 """How long an idle learner listens before it looks whether it should stop."""
 RETRY_S = 2.0
 """Pause before something that the disk refused is tried again."""
+JUDGE_AGAIN_S = 0.02
+"""Pause before it is looked again whether there is judging time."""
 CHARACTERS_A_TOKEN = 4
 """About what a token of text is; only to know when to stop gathering more."""
 
@@ -55,6 +59,7 @@ class Loop:
     intake: Intake
     journal: Journal
     publisher: Publisher
+    gate: Gate
     announcements: Announcements
     checkpoints: Checkpoints
     identity: Identity
@@ -106,7 +111,7 @@ class Loop:
             len(self.state.rehearsal) > 0 or self._can_publish or self.state.quarantine.is_releasing
         )
         self.intake.listen(
-            wait_s=0.0 if is_busy else IDLE_WAIT_S,
+            wait_s=0.0 if is_busy else self._longest_wait_s(),
             gather_s=self.max_wait_s,
             enough_characters=limit * CHARACTERS_A_TOKEN,
         )
@@ -140,6 +145,12 @@ class Loop:
             self._write_down(Emptied(portion.source, portion.partition))
         return True
 
+    def _longest_wait_s(self) -> float:
+        """How long to listen when nothing else is to be done."""
+        if not self._has_unpublished:
+            return IDLE_WAIT_S
+        return min(IDLE_WAIT_S, max(0.0, self._publish_again_at - time.monotonic()))
+
     # A step
 
     def _learn(self, arrivals: list[Arrival], released: str | None = None) -> None:
@@ -168,6 +179,7 @@ class Loop:
         if not self._is_reserved:
             self._is_reserved = True
             self.checkpoints.reserve(self.state)
+        self.gate.see(report)
         observe_step(self.metrics, report, time.perf_counter() - began)
         if not report.is_finite:
             log.error("step %d was skipped: loss or gradient is not finite", report.step)
@@ -187,8 +199,11 @@ class Loop:
         if time.monotonic() - self._published_at >= interval_s:
             self._publish("new text" if report.work == "new" else "rehearsal")
 
-    def _write_down(self, entry: Entry) -> None:
-        """Into the journal, however long the disk takes: nothing may follow before it is there."""
+    def _write_down(self, entry: Entry) -> bool:
+        """Into the journal, however long the disk takes: nothing may follow before it is there.
+
+        False when stopped before it was.
+        """
         while True:
             try:
                 self.journal.append(entry)
@@ -196,9 +211,9 @@ class Loop:
                 log.error("the journal cannot be written, trying again: %s", error)
                 if self.stop.wait(RETRY_S):
                     # The step is in the checkpoint that follows, or it never happened.
-                    return
+                    return False
             else:
-                return
+                return True
 
     # Versions and checkpoints
 
@@ -213,10 +228,13 @@ class Loop:
     def _publish(self, reason: str) -> None:
         if not self._can_publish:
             return
+        decided = self._decided(reason)
+        if decided is None:
+            return
         try:
             is_held = self.control is not None and self.control.is_held
             manifest = self.publisher.publish(
-                self.state, self._step_metrics, reason, promotes=not is_held
+                self.state, self._step_metrics, reason, decided, is_held=is_held
             )
         except (StoreError, OSError) as error:
             log.error("no version was published, trying again in %g s: %s", RETRY_S, error)
@@ -224,7 +242,33 @@ class Loop:
             self._publish_again_at = time.monotonic() + RETRY_S
         else:
             self._published_at = time.monotonic()
-            log.info("version %s (%s)", manifest.version, reason)
+            if manifest.decision == "promote":
+                self.gate.took_over(self.state, decided)
+            log.log(
+                logging.INFO if manifest.decision == "promote" else logging.WARNING,
+                "version %s: %s (%s)",
+                manifest.version,
+                manifest.decision,
+                manifest.reason,
+            )
+
+    def _decided(self, occasion: str) -> Decided | None:
+        """The decision on the state as it is: one that stands in the journal, or a new one.
+
+        None when it has to wait a little for judging time, or was stopped.
+        """
+        pending = self.state.gate.pending(self.state.progress.step)
+        if pending is not None:
+            return pending
+        if not self.gate.affords(self.state):
+            self._publish_again_at = time.monotonic() + JUDGE_AGAIN_S
+            return None
+        decided = self.gate.decide(self.state, occasion)
+        observe_decision(self.metrics, decided, self.gate.purse)
+        if not self._write_down(decided):
+            return None
+        carry_out(self.state, decided)
+        return decided
 
     def _checkpoint(self, *, is_last: bool = False) -> None:
         """Let one be written, unless one is being written still."""

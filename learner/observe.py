@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+from learner.entries import Decided
+from learner.gate.purse import Purse
 from learner.state import State
 from learner.step import StepReport
 from learner.watch.protocol import LABEL_SEPARATOR
@@ -39,6 +41,20 @@ def observe_step(metrics: LearnerMetrics, report: StepReport, seconds: float) ->
         metrics.prequential_bits_per_byte.set(report.bits_per_byte)
     if report.origin_divergence is not None:
         metrics.origin_divergence.set(report.origin_divergence)
+
+
+def observe_decision(metrics: LearnerMetrics, decided: Decided, purse: Purse) -> None:
+    for action in decided.actions:
+        metrics.decisions.labels(action.kind).inc()
+    metrics.judging_share.set(purse.spent_share())
+    metrics.judging_seconds.inc(max(0.0, purse.spent_s - metrics.judging_told_s))
+    metrics.judging_told_s = purse.spent_s
+    for name in ("held_out_ratio", "control_ratio", "general_share", "budget_used"):
+        if name in decided.numbers:
+            getattr(metrics, name).set(decided.numbers[name])
+    for name, value in decided.numbers.items():
+        if name.startswith("share."):
+            metrics.probe_share.labels(name.removeprefix("share.")).set(value)
 
 
 def observe_readings(metrics: LearnerMetrics, readings: dict[str, dict[str, float]]) -> None:

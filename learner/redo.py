@@ -11,6 +11,7 @@ from typing import Protocol
 
 from learner.arrival import Arrival, Range
 from learner.entries import (
+    Decided,
     Diverted,
     Emptied,
     Entry,
@@ -21,6 +22,7 @@ from learner.entries import (
     Released,
     Undone,
 )
+from learner.gate.decisions import carry_out
 from learner.publish import note
 from learner.state import State
 from learner.step import Stepper, pass_over
@@ -54,6 +56,8 @@ def redo(
             return report is not None
         case Published():
             note(state, entry)
+        case Decided():
+            carry_out(state, entry)
         case Diverted():
             divert(state, refetch(entry.ranges, state.progress.marks))
         case Passed():

@@ -21,6 +21,7 @@ from learner.checkpoint import Checkpoints
 from learner.commands import Commands
 from learner.control import Control, read_standing
 from learner.framing import Framing
+from learner.gate.setup import gate_of
 from learner.identity import FORMAT, Identity, hash_of_weights, new_run, settle
 from learner.intake import Intake
 from learner.journal import Journal, Started
@@ -214,6 +215,7 @@ def learn_a_line(
 
         released = ReleasedText(topics.clean, state.left_out, consumer)
         opened.callback(released.close)
+        gate = gate_of(settings, kind, assembly, store, metrics)
         running.announce("ready", detail="learning")
         Loop(
             stop=running.stop,
@@ -222,6 +224,7 @@ def learn_a_line(
             intake=intake,
             journal=journal,
             publisher=publisher,
+            gate=gate,
             announcements=announcements,
             checkpoints=checkpoints,
             identity=identity,

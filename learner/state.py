@@ -11,6 +11,7 @@ import msgspec
 
 from learner.blend import Blend
 from learner.ema import Average
+from learner.gate.record import Record
 from learner.left_out import StandingLeftOut
 from learner.memory import HOST, Extra, Place
 from learner.memory.make import memory_of
@@ -75,6 +76,7 @@ class State:
         self.rehearsal = Rehearsal(recipe)
         self.pace = Pace(recipe.lr, recipe.warmup_steps)
         self.progress = Progress()
+        self.gate = Record()
         self.quarantine = Quarantine()
         self.left_out = StandingLeftOut()
         self.held_out = HeldOut(
@@ -86,6 +88,7 @@ class State:
             "memory": self.memory,
             "rehearsal": self.rehearsal,
             "pace": self.pace,
+            "gate": self.gate,
             "held_out": self.held_out,
             "quarantine": self.quarantine,
             "left_out": self.left_out,

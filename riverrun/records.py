@@ -130,6 +130,7 @@ VersionEventKind = Literal[
     "rate_lowered",
     "rate_rewarmed",
     "optimizer_reset",
+    "rehearsal_stopped",
     "quarantined",
     "source_released",
     "undone",

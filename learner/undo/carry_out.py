@@ -24,6 +24,7 @@ from learner.checkpoint import Checkpoints, path_of, steps_in
 from learner.checkpoint_file import fit, read_checkpoint
 from learner.entries import (
     Announced,
+    Decided,
     Diverted,
     Emptied,
     Entry,
@@ -103,6 +104,7 @@ class NewLine:
         self._is_stopping = is_stopping
         self._leaving = StandingLeftOut(intent.left_out)
         self._base = state.progress.step
+        self._has_acted = False
 
     def grow(self, machine: Machine, term: int, progress: Callable[[int], None]) -> bool:
         """Learn the whole line; False when stopped before its end.
@@ -156,6 +158,8 @@ class NewLine:
     def _again(self, entry: Entry) -> bool:
         """One entry of the old line; False when stopped."""
         state = self._state
+        if isinstance(entry, Learned) and entry.step >= self._intent.first_step:
+            self._act()
         is_before = not isinstance(entry, Learned) or entry.step < self._intent.first_step
         match entry:
             case Learned() if not entry.ranges:
@@ -173,6 +177,11 @@ class NewLine:
                     self._append(entry)
                     if entry.version in self._announced:
                         self._append(Announced(entry.version))
+            case Decided():
+                # Later ones were made on what is no more.
+                if entry.step < self._intent.first_step:
+                    redo(state, entry, self._stepper, self._refetch)
+                    self._append(entry)
             case Undone():
                 self._seen.add(entry.left_out)
                 redo(state, entry, self._stepper, self._refetch)
@@ -187,6 +196,19 @@ class NewLine:
             case Started() | Announced():
                 pass
         return True
+
+    def _act(self) -> None:
+        """What the new line does otherwise, before its first step that may differ; once."""
+        if self._intent.actions and not self._has_acted:
+            self._has_acted = True
+            decided = Decided(
+                self._state.progress.step,
+                self._intent.actions,
+                reason=self._intent.reason,
+                by=self._intent.kind,
+            )
+            self._append(decided)
+            redo(self._state, decided, self._stepper, self._refetch)
 
     def _learn_new(self, arrivals: Sequence[Arrival]) -> bool:
         """The text of a step, without what is left out: a step, or none."""

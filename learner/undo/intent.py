@@ -15,6 +15,7 @@ from typing import Literal
 
 import msgspec
 
+from learner.actions import Action
 from learner.identity import new_run
 from learner.lease import Guard, unguarded
 from riverrun.errors import CheckpointError
@@ -32,6 +33,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     replaces: the run of now. run: that of the line to come. kind: what the audit log calls it.
     subject: what was asked for, in words. command: id of the operator's command, if one asked.
     quarantine: sources that are in quarantine from the new line's beginning on.
+    actions: done on the new line before the first step that differs.
     """
 
     left_out: list[LeftOut]
@@ -43,6 +45,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     subject: str = ""
     command: str | None = None
     quarantine: list[str] = []
+    actions: list[Action] = []
     phase: Phase = "replay"
 
 

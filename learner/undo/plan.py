@@ -15,8 +15,7 @@ import msgspec
 
 from learner.arrival import Arrival, Range
 from learner.checkpoint import path_of, steps_in
-from learner.checkpoint_file import HEAD as HEAD
-from learner.checkpoint_file import Damaged, read_head
+from learner.checkpoint_file import HEAD, Damaged, read_head
 from learner.entries import Diverted, Entry, Learned
 from learner.journal_file import entries_in, file_of, starts_in
 from learner.left_out import StandingLeftOut, merged

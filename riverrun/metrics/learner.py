@@ -106,6 +106,53 @@ class LearnerMetrics:
         self.versions = Counter(
             "riverrun_learner_versions", "Versions by decision.", ["kind"], registry=registry
         )
+        self.decisions = Counter(
+            "riverrun_learner_decisions",
+            "What the gate decided: `promote`, `hold`, `roll_back`, `lower_rate`, `quarantine`, …",
+            ["action"],
+            registry=registry,
+        )
+        self.judging_share = Gauge(
+            "riverrun_learner_judging_share",
+            "Of the learner's time since its start, what judging took.",
+            registry=registry,
+        )
+        self.judging_seconds = Counter(
+            "riverrun_learner_judging_seconds", "Time that judging took.", registry=registry
+        )
+        self.judging_told_s = 0.0
+        self.held_out_ratio = Gauge(
+            "riverrun_learner_held_out_ratio",
+            "Held-out loss of the last candidate over the best promoted version's, same texts.",
+            registry=registry,
+        )
+        self.control_ratio = Gauge(
+            "riverrun_learner_control_ratio",
+            "Perplexity of control text under the last candidate over the untouched model's.",
+            registry=registry,
+        )
+        self.general_share = Gauge(
+            "riverrun_learner_general_share",
+            "Knowledge probes passed over those that the untouched model passed.",
+            registry=registry,
+        )
+        self.budget_used = Gauge(
+            "riverrun_learner_budget_used",
+            "Of the loss of old knowledge that the operator allows, what is used.",
+            registry=registry,
+        )
+        self.probe_share = Gauge(
+            "riverrun_learner_probe_share",
+            "Of a probe group's tasks, those that were passed last.",
+            ["group"],
+            registry=registry,
+        )
+        self.probes_skipped = Counter(
+            "riverrun_learner_probes_skipped",
+            "Probe groups not run when they were due: no `time`, or `scratch` models know nothing.",
+            ["group", "why"],
+            registry=registry,
+        )
         self.publish_seconds = Histogram(
             "riverrun_learner_publish_seconds",
             "Time to write one version.",

@@ -22,7 +22,7 @@ from riverrun.workspace import Workspace, replace_file
 Layer = dict[str, Any]
 
 NOT_SETTINGS = {"RIVERRUN_CACHE", "RIVERRUN_SUPERVISED"}
-PATHS = {"data_dir", "origin_file", "ssl_cafile", "ssl_certfile", "ssl_keyfile"}
+PATHS = {"data_dir", "control_file", "origin_file", "ssl_cafile", "ssl_certfile", "ssl_keyfile"}
 
 
 def load_settings(

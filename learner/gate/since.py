@@ -1,0 +1,48 @@
+"""What happened since the last judged version: findings, skipped steps, sources that were named.
+
+Told of each step by `loop.py`; read, and begun anew, by `gate.py`.
+"""
+
+from collections import Counter
+
+from learner.step import StepReport
+
+BLAMING = ("drift", "narrowing", "non_finite")
+"""Kinds of findings that name a source."""
+
+
+class Since:
+    """See the module. forgetting, bits_per_byte: as last told, by any step."""
+
+    def __init__(self) -> None:
+        self.findings: Counter[str] = Counter()
+        self.num_non_finite = 0
+        self.blamed: dict[str, str] = {}
+        self.forgetting: float | None = None
+        self.bits_per_byte: float | None = None
+
+    def see(self, report: StepReport) -> None:
+        for finding in report.findings:
+            self.findings[finding.kind] += 1
+            if finding.kind in BLAMING and finding.subject in report.num_documents:
+                self.blamed[finding.subject] = finding.kind
+        self.num_non_finite += not report.is_finite
+        if report.bits_per_byte is not None:
+            self.bits_per_byte = report.bits_per_byte
+        for forgetting in report.readings.get("forgetting_mean", {}).values():
+            self.forgetting = forgetting
+
+    def numbers(self) -> dict[str, float]:
+        """For the rules."""
+        found = {f"findings.{kind}": float(num) for kind, num in self.findings.items()}
+        found["non_finite"] = float(self.num_non_finite)
+        if self.forgetting is not None:
+            found["forgetting"] = self.forgetting
+        if self.bits_per_byte is not None and abs(self.bits_per_byte) < float("inf"):
+            found["prequential_bits_per_byte"] = self.bits_per_byte
+        return found
+
+    def begin_anew(self) -> None:
+        self.findings = Counter()
+        self.num_non_finite = 0
+        self.blamed = {}
