@@ -312,6 +312,22 @@ def begin_journal(old: Path, new: Path, base: int) -> Journal:
     return Journal(new)
 
 
+def carry_out(
+    directory: Path, intent: Intent, learn_again: Callable[[], bool], guard: Guard = unguarded
+) -> bool:
+    """From whatever phase a crash has left it in to the end; False when `learn_again` gave that.
+
+    learn_again: lets the new line grow (`NewLine.grow`).
+    """
+    if intent.phase == "replay":
+        if not learn_again():
+            return False
+        intent = msgspec.structs.replace(intent, phase="install")
+        write_intent(directory, intent, guard)
+    install(directory, intent, guard)
+    return True
+
+
 def install(directory: Path, intent: Intent, guard: Guard = unguarded) -> None:
     """Let the new line's files take the old ones' places; the same again after any crash."""
     side, aside = directory / SIDE, directory / LINES / intent.replaces
