@@ -1,4 +1,4 @@
-"""A kill between any two changes of files while something is undone, and it is undone all the same."""
+"""A kill between any two changes of files, and what was to be undone is undone all the same."""
 
 import contextlib
 import os
