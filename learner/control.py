@@ -79,6 +79,29 @@ def read_standing(directory: Path) -> Standing:
         raise CheckpointError(f"{path} is damaged: {error}") from error
 
 
+def give_up(directory: Path, intent: Intent, version: str | None, why: str, guard: Guard) -> None:
+    """What was to be undone cannot be: say so, and let nothing be promoted that has seen it."""
+    standing = read_standing(directory)
+    standing.is_held = True
+    standing.answers.append(
+        VersionEvent(
+            kind="refused",
+            version=version or "",
+            parent=None,
+            step=0,
+            reason=f"{intent.subject} cannot be undone, and nothing is promoted until `release`: "
+            f"{why}",
+            at_ms=int(time.time() * 1000),
+            offsets={},
+            metrics={},
+            command=intent.command,
+            subject=intent.subject,
+        )
+    )
+    replace_file(directory / FILE, msgspec.json.encode(standing), guard=guard)
+    forget_intent(directory, guard)
+
+
 class Control:
     """See the module. One line of weights long; the next line makes another."""
 
@@ -133,6 +156,10 @@ class Control:
     def act(self) -> None:
         """Carry out what has come since. Raises Restart."""
         self._answer()
+        if self.standing.next_offset is None and self._commands.began_at is not None:
+            # From now on a command that comes while no learner runs is not missed.
+            self.standing.next_offset = self._commands.began_at
+            self._save()
         doing = self.standing.doing
         if doing is not None:
             if self._intent is not None and self._intent.command == doing.id:

@@ -88,6 +88,7 @@ class Loop:
             arrivals = [] if is_paused else self._arrivals()
             if is_paused:
                 self.stop.wait(IDLE_WAIT_S)
+                self.intake.look_ahead()
             if arrivals:
                 self._learn(arrivals)
             if not is_paused and self._learn_released():

@@ -14,6 +14,7 @@ Only when the new line is whole do its files take the old ones' places (`install
 import logging
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -104,6 +105,7 @@ class NewLine:
         self._is_stopping = is_stopping
         self._leaving = StandingLeftOut(intent.left_out)
         self._base = state.progress.step
+        self._took_ms = 0
         self._has_acted = False
 
     def grow(self, machine: Machine, term: int, progress: Callable[[int], None]) -> bool:
@@ -265,9 +267,12 @@ class NewLine:
         return True
 
     def _step(self, arrivals: Sequence[Arrival], released: str | None = None) -> StepReport | None:
-        return self._stepper.step(
+        began = time.perf_counter()
+        report = self._stepper.step(
             self._state, arrivals, released=released, is_stopping=self._is_stopping
         )
+        self._took_ms = round(1000 * (time.perf_counter() - began))
+        return report
 
     def _learned(
         self, report: StepReport, arrivals: Sequence[Arrival], source: str | None = None
@@ -279,6 +284,7 @@ class NewLine:
                 raw_of(arrivals),
                 source,
                 rests=not len(self._state.rehearsal),
+                took_ms=self._took_ms,
             )
         )
 

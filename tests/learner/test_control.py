@@ -7,6 +7,7 @@ import pytest
 from kafka import KafkaProducer
 
 from learner.undo.dry_run import plan_beside
+from learner.undo.intent import read_intent
 from learner.verify import verify
 from riverrun.commands import Command, RawRange, new_command
 from riverrun.errors import Refused
@@ -270,3 +271,37 @@ def test_a_source_is_undone_and_its_text_that_waits_is_kept_apart(
     assert served is not None
     gone = sum(span.num_documents for span in victim.learned)
     assert served.num_documents == 10 - gone
+
+
+def test_a_learner_killed_again_and_again_while_it_undoes_goes_on_with_it(
+    start: Callable[[], Told],
+) -> None:
+    told = start()
+    learner = told.learner
+    told.wait_learned(0)
+    told.put(3)
+    told.wait_learned(3)
+    poison = told.put(2, source="evil")
+    told.wait_learned(5)
+    told.put(2)
+    told.wait_learned(7)
+    learner.kill()
+    directory = told.settings.data_dir / "learner"
+    command = new_command(
+        "undo", "test", ranges=[RawRange(partition=0, first=poison[0], last=poison[-1])]
+    )
+    assert tell(told.settings, command, 0) is None
+    for _ in range(2):
+        learner.start()
+        learner.wait(lambda: read_intent(directory) is not None)
+        learner.kill()
+        intent = read_intent(directory)
+        assert intent is not None
+        assert intent.phase != "installed"
+    learner.start()
+    event = told.send(command)
+    assert event.kind == "undone"
+    assert {source for _, _, source in told.traced()} == {"good"}
+    told.put(1)
+    told.wait_learned(6)
+    assert read_intent(directory) is None
