@@ -17,6 +17,7 @@ from learner.arrival import Arrival, ranges_of
 from learner.checkpoint import Checkpoints
 from learner.gate.decisions import carry_out
 from learner.gate.gate import Gate
+from learner.gate.roll_back import roll_back
 from learner.identity import Identity
 from learner.intake import Intake
 from learner.journal import Decided, Entry, Journal, Learned
@@ -24,8 +25,10 @@ from learner.mirror import Mirror
 from learner.observe import observe_decision, observe_state, observe_step
 from learner.publish import Publisher
 from learner.recipe import Rhythm
+from learner.restart import Restart
 from learner.state import State
 from learner.step import Stepper
+from learner.undo.intent import write_intent
 from riverrun.errors import CheckpointError, StoreError
 from riverrun.metrics import LearnerMetrics
 
@@ -72,16 +75,20 @@ class Loop:
         # ones at hand: published again, they are the same version, and no version stays unknown.
         self._publish("resumed")
         while not self.stop.is_set():
-            arrivals = self._arrivals()
-            if arrivals or len(self.state.rehearsal):
-                self._learn(arrivals)
-            elif self._has_unpublished:
-                self._publish("nothing is left to learn")
-            if time.monotonic() >= self._checkpoint_at:
-                self._checkpoint()
-            self._checkpoint_written()
-            self._observe()
+            self.turn()
         self._last_checkpoint()
+
+    def turn(self) -> None:
+        """One step, if there is something to learn, and what follows from it. Raises Restart."""
+        arrivals = self._arrivals()
+        if arrivals or len(self.state.rehearsal):
+            self._learn(arrivals)
+        elif self._has_unpublished:
+            self._publish("nothing is left to learn")
+        if time.monotonic() >= self._checkpoint_at:
+            self._checkpoint()
+        self._checkpoint_written()
+        self._observe()
 
     # New text
 
@@ -180,8 +187,6 @@ class Loop:
             self._publish_again_at = time.monotonic() + RETRY_S
         else:
             self._published_at = time.monotonic()
-            if manifest.decision == "promote":
-                self.gate.took_over(self.state, decided)
             log.log(
                 logging.INFO if manifest.decision == "promote" else logging.WARNING,
                 "version %s: %s (%s)",
@@ -189,6 +194,28 @@ class Loop:
                 manifest.decision,
                 manifest.reason,
             )
+            if manifest.decision == "promote":
+                self.gate.took_over(self.state, decided)
+            elif manifest.decision == "roll_back":
+                self._roll_back(decided)
+
+    def _roll_back(self, decided: Decided) -> None:
+        """Serving goes back at once, and the learner begins anew from there.
+
+        Raises Restart. Where nothing can be gone back to, the version is only held.
+        """
+        store, directory = self.publisher.store, self.checkpoints.directory.parent
+        try:
+            found = roll_back(self.state, store, self.identity, decided, directory)
+            store.promote(found.to)
+        except (CheckpointError, StoreError) as error:
+            self.metrics.decisions.labels("roll_back_failed").inc()
+            log.error("nothing can be rolled back, the version is held: %s", error)
+            return
+        self.metrics.rolled_back_documents.inc(found.num_documents)
+        log.error("rolled back to %s: %s", found.to, decided.reason)
+        write_intent(directory, found.intent, self.journal.guard)
+        raise Restart
 
     def _decided(self, occasion: str) -> Decided | None:
         """The decision on the state as it is: one that stands in the journal, or a new one.

@@ -25,7 +25,7 @@ from learner.gate.panel import panel
 from learner.gate.purse import Purse
 from learner.gate.reference import Reference
 from learner.gate.rules import rules_of, verdict
-from learner.gate.since import Since
+from learner.gate.since import BLAMING, Since
 from learner.state import State
 from learner.step import StepReport
 from learner.watch.surprise import Surprise
@@ -81,7 +81,8 @@ class Gate:
         numbers = self._numbers(state, weights)
         facts = state.gate.facts
         blamed = facts.blamed | self._since.blamed
-        found = verdict(self._rules, numbers, facts.streaks, sorted(blamed))
+        sources = sorted(subject for subject, kind in blamed.items() if kind in BLAMING)
+        found = verdict(self._rules, numbers, facts.streaks, sources)
         is_promoted = found.kind == "promote"
         is_best = is_promoted and numbers.get("held_out_ratio", 1.0) <= 1.0
         self._since.begin_anew()

@@ -8,7 +8,7 @@ from collections import Counter
 from learner.step import StepReport
 
 BLAMING = ("drift", "narrowing", "non_finite")
-"""Kinds of findings that name a source."""
+"""Kinds of findings that name a source. `exploding` names a layer, and blames the rate."""
 
 
 class Since:
@@ -26,6 +26,8 @@ class Since:
             self.findings[finding.kind] += 1
             if finding.kind in BLAMING and finding.subject in report.num_documents:
                 self.blamed[finding.subject] = finding.kind
+            elif finding.kind == "exploding":
+                self.blamed.setdefault(finding.subject, finding.kind)
         self.num_non_finite += not report.is_finite
         if report.bits_per_byte is not None:
             self.bits_per_byte = report.bits_per_byte
