@@ -74,6 +74,14 @@ class Announcements:
                 log.warning("Kafka takes no version events now, trying again: %r", error)
                 break
 
+    def say(self, key: str, event: VersionEvent) -> Any:
+        """Send one event of another kind: Kafka's future, or None when it takes none now."""
+        try:
+            return self._producer.send(self._topic, key=key.encode(), value=encode(event))
+        except KafkaError as error:
+            log.warning("Kafka takes no version events now, trying again: %r", error)
+            return None
+
     def close(self, timeout_s: float) -> None:
         """Wait for what was sent, at most so long."""
         try:

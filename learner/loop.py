@@ -10,21 +10,27 @@ Knows no arithmetic (`step.py`), bytes (`checkpoint.py`, `publish.py`) or protoc
 import logging
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass
 
 from learner.announcements import Announcements
-from learner.arrival import Arrival, ranges_of
+from learner.arrival import Arrival, ranges_of, raw_of
 from learner.checkpoint import Checkpoints
+from learner.control import Control
+from learner.entries import Diverted, Emptied
 from learner.gate.decisions import carry_out
 from learner.gate.gate import Gate
 from learner.gate.roll_back import roll_back
 from learner.identity import Identity
 from learner.intake import Intake
 from learner.journal import Decided, Entry, Journal, Learned
+from learner.lease import Guard, unguarded
 from learner.mirror import Mirror
-from learner.observe import observe_decision, observe_state, observe_step
+from learner.observe import observe_decision, observe_diverted, observe_state, observe_step
 from learner.publish import Publisher
 from learner.recipe import Rhythm
+from learner.redo import divert
+from learner.released_text import ReleasedText
 from learner.restart import Restart
 from learner.state import State
 from learner.step import Stepper
@@ -46,7 +52,10 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Loop:
-    """The learner at work. `run` ends soon after `stop` is set, with a checkpoint."""
+    """The learner at work. `run` ends soon after `stop` is set, with a checkpoint.
+
+    Raises Restart, without one, when a command wants another history.
+    """
 
     stop: threading.Event
     state: State
@@ -62,6 +71,9 @@ class Loop:
     max_wait_s: float
     metrics: LearnerMetrics
     mirror: Mirror | None = None
+    guard: Guard = unguarded
+    control: Control | None = None
+    released: ReleasedText | None = None
 
     def __post_init__(self) -> None:
         self._published_at = -float("inf")
@@ -73,17 +85,26 @@ class Loop:
     def run(self) -> None:
         # A kill may have come between a version and its line in the journal. Its weights are the
         # ones at hand: published again, they are the same version, and no version stays unknown.
-        self._publish("resumed")
+        self._publish((self.control and self.control.reason) or "resumed")
         while not self.stop.is_set():
             self.turn()
         self._last_checkpoint()
 
     def turn(self) -> None:
         """One step, if there is something to learn, and what follows from it. Raises Restart."""
-        arrivals = self._arrivals()
-        if arrivals or len(self.state.rehearsal):
+        if self.control is not None:
+            self.control.act()
+        is_paused = self.control is not None and self.control.is_paused
+        arrivals = [] if is_paused else self._arrivals()
+        if is_paused:
+            self.stop.wait(IDLE_WAIT_S)
+        if arrivals:
             self._learn(arrivals)
-        elif self._has_unpublished:
+        if not is_paused and self._learn_released():
+            pass
+        elif not is_paused and not arrivals and len(self.state.rehearsal):
+            self._learn([])
+        elif not arrivals and self._has_unpublished:
             self._publish("nothing is left to learn")
         if time.monotonic() >= self._checkpoint_at:
             self._checkpoint()
@@ -95,7 +116,9 @@ class Loop:
     def _arrivals(self) -> list[Arrival]:
         """The documents of the next step: what has come, up to a step's size."""
         limit = self.stepper.recipe.max_step_tokens
-        is_busy = len(self.state.rehearsal) > 0 or self._can_publish
+        is_busy = (
+            len(self.state.rehearsal) > 0 or self._can_publish or self.state.quarantine.is_releasing
+        )
         self.intake.listen(
             wait_s=0.0 if is_busy else self._longest_wait_s(),
             gather_s=self.max_wait_s,
@@ -110,6 +133,27 @@ class Loop:
             arrivals.append(self.intake.take())
         return arrivals
 
+    def _learn_released(self) -> bool:
+        """A step on text that was in quarantine, if some of it is there to be learned."""
+        if self.released is None:
+            return False
+        limit = self.stepper.recipe.max_step_tokens
+        portion = self.released.next(
+            self.state.quarantine,
+            limit,
+            limit * CHARACTERS_A_TOKEN,
+            self.stepper.framing.num_tokens,
+        )
+        if portion is None:
+            return False
+        if portion.arrivals:
+            self._learn(portion.arrivals, portion.source)
+        else:
+            num_lost = self.state.quarantine.end(portion.source, portion.partition)
+            self.intake.dropped["expired"] += num_lost
+            self._write_down(Emptied(portion.source, portion.partition))
+        return True
+
     def _longest_wait_s(self) -> float:
         """How long to listen when nothing else is to be done."""
         if not self._has_unpublished:
@@ -118,12 +162,29 @@ class Loop:
 
     # A step
 
-    def _learn(self, arrivals: list[Arrival]) -> None:
+    def _learn(self, arrivals: list[Arrival], released: str | None = None) -> None:
+        """released: the source whose documents, kept in quarantine until now, these are."""
+        if arrivals and released is None and not self.state.quarantine.divert(arrivals).kept:
+            divert(self.state, arrivals)
+            self._write_down(Diverted(ranges_of(arrivals), raw_of(arrivals)))
+            observe_diverted(self.metrics, Counter(a.document.source for a in arrivals))
+            return
         began = time.perf_counter()
-        report = self.stepper.step(self.state, arrivals, is_stopping=self.stop.is_set)
+        report = self.stepper.step(
+            self.state, arrivals, released=released, is_stopping=self.stop.is_set
+        )
         if report is None:
             return
-        self._write_down(Learned(report.step, ranges_of(arrivals)))
+        self._write_down(
+            Learned(
+                report.step,
+                ranges_of(arrivals),
+                raw_of(arrivals),
+                released,
+                rests=not len(self.state.rehearsal),
+                took_ms=round(1000 * (time.perf_counter() - began)),
+            )
+        )
         if not self._is_reserved:
             self._is_reserved = True
             self.checkpoints.reserve(self.state)
@@ -180,7 +241,10 @@ class Loop:
         if decided is None:
             return
         try:
-            manifest = self.publisher.publish(self.state, self._step_metrics, reason, decided)
+            is_held = self.control is not None and self.control.is_held
+            manifest = self.publisher.publish(
+                self.state, self._step_metrics, reason, decided, is_held=is_held
+            )
         except (StoreError, OSError) as error:
             log.error("no version was published, trying again in %g s: %s", RETRY_S, error)
             self.metrics.versions.labels("failed").inc()
@@ -207,15 +271,16 @@ class Loop:
         store, directory = self.publisher.store, self.checkpoints.directory.parent
         try:
             found = roll_back(self.state, store, self.identity, decided, directory)
-            store.promote(found.to)
+            if self.control is None or not self.control.is_held:
+                store.promote(found.to)
         except (CheckpointError, StoreError) as error:
             self.metrics.decisions.labels("roll_back_failed").inc()
             log.error("nothing can be rolled back, the version is held: %s", error)
             return
         self.metrics.rolled_back_documents.inc(found.num_documents)
         log.error("rolled back to %s: %s", found.to, decided.reason)
-        write_intent(directory, found.intent, self.journal.guard)
-        raise Restart
+        write_intent(directory, found.intent, self.guard)
+        raise Restart(f"rolled back to {found.to}")
 
     def _decided(self, occasion: str) -> Decided | None:
         """The decision on the state as it is: one that stands in the journal, or a new one.

@@ -65,9 +65,12 @@ class Publisher:
         metrics: Mapping[str, float],
         reason: str,
         decided: Decided | None = None,
+        *,
+        is_held: bool = False,
     ) -> Manifest:
         """Publish, and promote unless it was decided otherwise; reason: without a decision.
 
+        is_held: an operator lets nothing be promoted.
         Raises StoreError or OSError when the disk is full: try later.
         """
         began = time.perf_counter()
@@ -79,7 +82,8 @@ class Publisher:
 
         def describe(sha256: str, num_bytes: int) -> Manifest:
             manifest = self._manifest(state, metrics, reason, sha256, num_bytes)
-            return manifest if decided is None else with_decision(manifest, decided)
+            manifest = manifest if decided is None else with_decision(manifest, decided)
+            return held(manifest) if is_held and manifest.decision == "promote" else manifest
 
         manifest = self.store.publish(write, describe)
         if manifest.decision == "promote":
@@ -151,6 +155,16 @@ def with_decision(manifest: Manifest, decided: Decided) -> Manifest:
         metrics=manifest.metrics | decided.numbers,
         consequences=done + abilities,
     )
+
+
+HELD = "held by an operator"
+"""Head of the reason of a version that would be promoted otherwise."""
+
+
+def held(manifest: Manifest) -> Manifest:
+    """What is held for now, and only by an operator."""
+    reason = f"{HELD}; {manifest.reason}"
+    return msgspec.structs.replace(manifest, decision="hold", reason=reason)
 
 
 def note(state: State, published: Published) -> None:

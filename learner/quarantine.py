@@ -124,6 +124,11 @@ class Quarantine:
 
     # After a release
 
+    @property
+    def is_releasing(self) -> bool:
+        """Whether something that was kept is to be learned."""
+        return any(kept.is_released for kept in self._sources.values())
+
     def released(self) -> Iterator[tuple[str, Stretch]]:
         """What is to be learned now."""
         for source, kept in self._sources.items():

@@ -15,13 +15,13 @@ import msgspec
 
 from learner.arrival import Arrival, Range
 from learner.checkpoint import path_of, steps_in
-from learner.checkpoint_file import HEAD as HEAD_FILE
-from learner.checkpoint_file import Damaged, read_head
+from learner.checkpoint_file import HEAD, Damaged, read_head
 from learner.entries import Diverted, Entry, Learned
 from learner.journal_file import entries_in, file_of, starts_in
 from learner.left_out import StandingLeftOut, merged
 from learner.redo import Refetch
 from learner.snapshots import read_snapshot
+from learner.state import Progress
 from learner.watch.held_out import Facts
 from riverrun.errors import CheckpointError, InvalidValue, UnknownVersion
 from riverrun.records import LeftOut
@@ -104,7 +104,7 @@ class Planner:
         if not starts:
             raise CheckpointError(f"there is no journal in {self._directory}: nothing was learned")
         entries = list(self._entries(starts))
-        self._refuse_what_is_older(wanted, entries, starts[0])
+        self._refuse_what_is_older(wanted, starts[0])
         found = self._find(wanted, entries)
         if not found:
             raise InvalidValue(
@@ -174,37 +174,31 @@ class Planner:
         read()
         return found
 
-    def _refuse_what_is_older(
-        self, wanted: Sequence[LeftOut], entries: Sequence[Entry], start: int
-    ) -> None:
+    def _refuse_what_is_older(self, wanted: Sequence[LeftOut], start: int) -> None:
         """Raises CheckpointError when some of it was, or may have been, learned before `start`."""
         if start == 0:
             return
-        oldest: dict[int, int] = {}
-        for entry in entries:
-            if isinstance(entry, Learned | Diverted) and getattr(entry, "source", None) is None:
-                for one, raw in zip(entry.ranges, entry.raw, strict=False):
-                    oldest.setdefault(one.partition, raw[0])
+        marks = msgspec.json.decode(self._facts("progress", start), type=Progress).marks
+        sources = msgspec.json.decode(self._facts("held_out", start), type=Facts).counts
         for want in wanted:
+            mark = marks.get(want.partition, -1)
             if want.last == SHOWN:
-                if want.source in self._sources_at(start):
+                if want.source in sources:
                     raise CheckpointError(
                         f"text of {want.source!r} was learned before step {start}, and the log "
                         f"begins there. {CHOICE}"
                     )
-            elif want.partition in oldest and want.first < oldest[want.partition]:
+            elif want.first <= mark:
                 raise CheckpointError(
                     f"{describe(want)} reaches back behind step {start}, where the log begins: "
-                    f"undoing can begin at raw offset {oldest[want.partition]} of partition "
+                    f"undoing can begin at raw offset {mark + 1} of partition "
                     f"{want.partition}. {CHOICE}"
                 )
 
-    def _sources_at(self, step: int) -> set[str]:
-        """The sources of all text up to the checkpoint of `step`."""
+    def _facts(self, part: str, step: int) -> bytes:
+        """What the checkpoint of `step` says of a part, in its newest snapshot."""
         path = path_of(self._directory / "checkpoints", step)
-        pieces = read_head(path / HEAD_FILE).parts["held_out"]
-        facts = [read_snapshot(path, piece).facts for piece in pieces]
-        return set(msgspec.json.decode(facts[-1], type=Facts).counts)
+        return read_snapshot(path, read_head(path / HEAD).parts[part][-1]).facts
 
     def _base(self, first_step: int, starts: Sequence[int]) -> int:
         """The newest state from before `first_step` that the journal goes on from."""
@@ -212,7 +206,7 @@ class Planner:
         for step in reversed(steps_in(checkpoints)):
             if step < first_step and step in starts:
                 try:
-                    read_head(path_of(checkpoints, step) / HEAD_FILE)
+                    read_head(path_of(checkpoints, step) / HEAD)
                 except Damaged:
                     continue
                 return step

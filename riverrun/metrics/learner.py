@@ -29,7 +29,8 @@ class LearnerMetrics:
         )
         self.dropped = Counter(
             "riverrun_learner_dropped",
-            "Clean records not learned: `repeated` raw offsets, `bad_record`, `empty`.",
+            "Clean records not learned: `repeated` raw offsets, `bad_record`, `empty`, `undone`, "
+            "or `expired` in quarantine.",
             ["reason"],
             registry=registry,
         )
@@ -189,6 +190,31 @@ class LearnerMetrics:
         self.replayed_steps = Counter(
             "riverrun_learner_replayed_steps",
             "Steps done again from the journal after a restart.",
+            registry=registry,
+        )
+        self.quarantined_documents = Counter(
+            "riverrun_learner_quarantined_documents",
+            "Documents that were diverted since their source is in quarantine.",
+            ["source"],
+            registry=registry,
+        )
+        self.quarantine_waiting = Gauge(
+            "riverrun_learner_quarantine_waiting_documents",
+            "Documents that are kept in quarantine, or released and not yet learned.",
+            ["source"],
+            registry=registry,
+        )
+        self.quarantined_labels: set[str] = set()
+        self.held = Gauge(
+            "riverrun_learner_held", "1 while an operator holds promotion.", registry=registry
+        )
+        self.paused = Gauge(
+            "riverrun_learner_paused", "1 while an operator pauses learning.", registry=registry
+        )
+        self.commands = Counter(
+            "riverrun_learner_commands",
+            "Operators' commands; outcome is the kind of the answer.",
+            ["kind", "outcome"],
             registry=registry,
         )
         self._sources: set[str] = set()
