@@ -19,13 +19,14 @@ from torch import Tensor
 
 from learner.actions import Action
 from learner.entries import Decided
+from learner.gate.blame import sources_to_blame
 from learner.gate.budget import budget_used
 from learner.gate.judge import broken_weights, held_out_losses
 from learner.gate.panel import panel
 from learner.gate.purse import Purse
 from learner.gate.reference import Reference
 from learner.gate.rules import rules_of, verdict
-from learner.gate.since import BLAMING, Since
+from learner.gate.since import Since
 from learner.state import State
 from learner.step import StepReport
 from learner.watch.surprise import Surprise
@@ -66,8 +67,8 @@ class Gate:
         self._nats: dict[str, float] = {}
         self.purse = Purse(settings.judging_share)
 
-    def see(self, report: StepReport) -> None:
-        self._since.see(report)
+    def see(self, state: State, report: StepReport) -> None:
+        self._since.see(state, report)
 
     def affords(self, state: State) -> bool:
         """False when the candidate has to wait a little; it costs nothing to ask."""
@@ -81,10 +82,10 @@ class Gate:
         numbers = self._numbers(state, weights)
         facts = state.gate.facts
         blamed = facts.blamed | self._since.blamed
-        sources = sorted(subject for subject, kind in blamed.items() if kind in BLAMING)
+        sources = sources_to_blame(blamed, facts.best_step)
         found = verdict(self._rules, numbers, facts.streaks, sources)
         is_promoted = found.kind == "promote"
-        is_best = is_promoted and numbers.get("held_out_ratio", 1.0) <= 1.0
+        is_best = is_promoted and numbers.get("worst_ratio", 1.0) <= 1.0
         self._since.begin_anew()
         return Decided(
             step=state.progress.step,

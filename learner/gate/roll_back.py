@@ -2,12 +2,12 @@
 
 What was learned since the best version is learned again, without what is to blame:
 
-    sources that findings named     their documents since then are left out, the others are not
-    gradients that exploded         nothing is left out: the rate is to blame, and lower from there
-    nobody                          everything since then is left out
+    sources that are to blame (`blame.py`)   their documents since then are left out
+    gradients that exploded                  nothing is: the rate is to blame, and lower from there
+    nobody                                   everything since then is left out
 
-Raw offsets that are left out stay on record in each later manifest, and are counted. The new line
-keeps what the gate had made of the rate.
+Raw offsets that are left out stay on record in each later manifest, and are counted. Going back to
+the same version a second time takes the lowered rate along too: text alone was not the cause.
 
 Knows nothing of how a new line is learned (`undo/carry_out.py`). Called by `loop.py`.
 """
@@ -19,7 +19,7 @@ from typing import NamedTuple
 from learner.actions import Action
 from learner.checkpoint import steps_in
 from learner.entries import Decided
-from learner.gate.since import BLAMING
+from learner.gate.blame import is_rate_to_blame, sources_to_blame
 from learner.identity import Identity
 from learner.journal_file import starts_in
 from learner.left_out import merged
@@ -51,10 +51,10 @@ def roll_back(
         raise CheckpointError(f"the best version, {facts.best}, has no weights any more")
     spans = list(spans_since(store, state.progress.version, facts.best_step))
     spans += state.progress.pending
-    sources = sorted(s for s, kind in decided.blamed.items() if kind in BLAMING)
+    sources = sources_to_blame(decided.blamed, facts.best_step)
     if sources:
         left_out = merged(_range(span, source) for span in spans for source in sources)
-    elif "exploding" in decided.blamed.values():
+    elif is_rate_to_blame(decided.blamed):
         left_out = []
     else:
         left_out = merged(_range(span, span.only) for span in spans)
@@ -72,7 +72,7 @@ def roll_back(
         kind="rolled_back",
         subject=", ".join(sources),
         quarantine=[a.subject for a in decided.actions if a.kind == "quarantine"],
-        actions=rate_actions(state),
+        actions=rate_actions(state) if not left_out or facts.num_roll_backs else [],
     )
     num_documents = sum(span.num_documents for span in spans) if left_out else 0
     return RollBack(facts.best, intent, num_documents)

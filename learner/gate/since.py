@@ -5,10 +5,9 @@ Told of each step by `loop.py`; read, and begun anew, by `gate.py`.
 
 from collections import Counter
 
+from learner.gate.blame import NAMING, NEW, RATE
+from learner.state import State
 from learner.step import StepReport
-
-BLAMING = ("drift", "narrowing", "non_finite")
-"""Kinds of findings that name a source. `exploding` names a layer, and blames the rate."""
 
 
 class Since:
@@ -21,13 +20,16 @@ class Since:
         self.forgetting: float | None = None
         self.bits_per_byte: float | None = None
 
-    def see(self, report: StepReport) -> None:
+    def see(self, state: State, report: StepReport) -> None:
+        for source, num in report.num_documents.items():
+            if report.work == "new" and state.held_out.num_counted(source) <= num:
+                self.blamed.setdefault(source, NEW)
         for finding in report.findings:
             self.findings[finding.kind] += 1
-            if finding.kind in BLAMING and finding.subject in report.num_documents:
+            if finding.kind in NAMING and finding.subject in report.num_documents:
                 self.blamed[finding.subject] = finding.kind
-            elif finding.kind == "exploding":
-                self.blamed.setdefault(finding.subject, finding.kind)
+            elif finding.kind == RATE:
+                self.blamed.setdefault(finding.subject, RATE)
         self.num_non_finite += not report.is_finite
         if report.bits_per_byte is not None:
             self.bits_per_byte = report.bits_per_byte
