@@ -188,7 +188,7 @@ class Loop:
         if not self._is_reserved:
             self._is_reserved = True
             self.checkpoints.reserve(self.state)
-        self.gate.see(self.state, report)
+        self.gate.see(self.state, report, [one.document.text for one in arrivals])
         observe_step(self.metrics, report, time.perf_counter() - began)
         if not report.is_finite:
             log.error("step %d was skipped: loss or gradient is not finite", report.step)

@@ -1,9 +1,11 @@
 """Whose text may have done harm since the best version.
 
     drift, narrowing, non_finite    a finding named the source: it is to blame, before others
+    new                             its first text came since the best version, and harm with it
     exploding                       the rate is to blame, and no source
-    new                             its first text came since the best version, and harm with it;
-                                    only where there was a best one that had learned from others
+
+Text makes the untouched model better, or at least it is no source's fault when it does not: as long
+as nothing better is there, the rate is to blame.
 
 Knows nothing of versions. Called by `gate.py` and `roll_back.py`.
 """
@@ -19,12 +21,13 @@ NEW = "new"
 def sources_to_blame(blamed: Mapping[str, str], best_step: int) -> list[str]:
     """blamed: kinds by subject, since the best version; it was after `best_step`."""
     named = sorted(subject for subject, kind in blamed.items() if kind in NAMING)
-    if named or is_rate_to_blame(blamed):
+    if named or best_step == 0:
         return named
-    if best_step == 0:
-        return []
     return sorted(subject for subject, kind in blamed.items() if kind == NEW)
 
 
-def is_rate_to_blame(blamed: Mapping[str, str]) -> bool:
-    return RATE in blamed.values()
+def is_rate_to_blame(blamed: Mapping[str, str], best_step: int) -> bool:
+    """Whether no text is to be left out."""
+    if sources_to_blame(blamed, best_step):
+        return False
+    return best_step == 0 or RATE in blamed.values()

@@ -21,8 +21,8 @@ from learner.actions import Action
 from learner.entries import Decided
 from learner.gate.blame import sources_to_blame
 from learner.gate.budget import budget_used
-from learner.gate.judge import broken_weights, held_out_losses
-from learner.gate.panel import panel
+from learner.gate.judge import broken_weights, held_out_losses, learned_ratio
+from learner.gate.panel import HEAD_CHARACTERS, panel
 from learner.gate.purse import Purse
 from learner.gate.reference import Reference
 from learner.gate.rules import rules_of, verdict
@@ -67,14 +67,14 @@ class Gate:
         self._nats: dict[str, float] = {}
         self.purse = Purse(settings.judging_share)
 
-    def see(self, state: State, report: StepReport) -> None:
-        self._since.see(state, report)
+    def see(self, state: State, report: StepReport, texts: Sequence[str] = ()) -> None:
+        """texts: new ones that the step was done on."""
+        self._since.see(state, report, texts)
 
     def affords(self, state: State) -> bool:
         """False when the candidate has to wait a little; it costs nothing to ask."""
-        if not self._rules or len(state.held_out) == 0:
-            return True
-        return self.purse.affords("panel", LEAST_TOKENS)
+        del state
+        return not self._rules or self.purse.affords("panel", LEAST_TOKENS)
 
     def decide(self, state: State, occasion: str) -> Decided:
         """Judge what would be served now. occasion: why a version is made, in words."""
@@ -86,6 +86,7 @@ class Gate:
         found = verdict(self._rules, numbers, facts.streaks, sources)
         is_promoted = found.kind == "promote"
         is_best = is_promoted and numbers.get("worst_ratio", 1.0) <= 1.0
+        is_best = is_best and numbers.get("learned_ratio", 1.0) <= 1.0
         self._since.begin_anew()
         return Decided(
             step=state.progress.step,
@@ -134,6 +135,8 @@ class Gate:
         if usual_s > 0:
             tokens = min(tokens, max(LEAST_TOKENS, int(self.purse.saved_s / usual_s)))
         sheets = panel(state.held_out, self._surprise.num_tokens, tokens)
+        if len(sheets) < self._settings.least_texts:
+            self._on_learned(state, weights, numbers)
         if not sheets:
             return
         cost = sum(self._surprise.num_tokens(sheet.text) for sheet in sheets)
@@ -148,6 +151,18 @@ class Gate:
             )
         numbers |= found.numbers
         self._nats = found.nats
+
+    def _on_learned(
+        self, state: State, weights: Mapping[str, Tensor], numbers: dict[str, float]
+    ) -> None:
+        """Without enough held-out text: whether what was just learned is known better."""
+        texts = [text[:HEAD_CHARACTERS] for text in self._since.texts if text]
+        if texts and self._reference.is_there:
+            num_tokens = 2 * sum(self._surprise.num_tokens(text) for text in texts)
+            with self.purse.paying("panel", num_tokens):
+                numbers["learned_ratio"] = learned_ratio(
+                    state.model, weights, texts, self._surprise, self._reference
+                )
 
     def _evidence(self, numbers: Mapping[str, float]) -> str:
         """Why it is promoted, when no rule spoke."""

@@ -72,6 +72,20 @@ def held_out_losses(
     return HeldOutLosses(numbers, dict(zip(texts, own, strict=True)))
 
 
+def learned_ratio(
+    model: Decoder,
+    weights: Mapping[str, Tensor],
+    texts: Sequence[str],
+    surprise: Surprise,
+    reference: Reference,
+) -> float:
+    """Loss of texts that were learned over the reference's, which did not."""
+    with wearing(model, weights):
+        own = sum(surprise.nats(model, texts))
+    theirs = sum(reference.nats(model, surprise, texts))
+    return _finite(own / theirs) if theirs > 0 else 1.0
+
+
 Pair = tuple[Sheet, float, float]
 """A text, its nats under the candidate, and under the reference."""
 

@@ -3,7 +3,7 @@
 What was learned since the best version is learned again, without what is to blame:
 
     sources that are to blame (`blame.py`)   their documents since then are left out
-    gradients that exploded                  nothing is: the rate is to blame, and lower from there
+    the rate                                 nothing is; it is lower from there
     nobody                                   everything since then is left out
 
 Raw offsets that are left out stay on record in each later manifest, and are counted. Going back to
@@ -54,7 +54,7 @@ def roll_back(
     sources = sources_to_blame(decided.blamed, facts.best_step)
     if sources:
         left_out = merged(_range(span, source) for span in spans for source in sources)
-    elif is_rate_to_blame(decided.blamed):
+    elif is_rate_to_blame(decided.blamed, facts.best_step):
         left_out = []
     else:
         left_out = merged(_range(span, span.only) for span in spans)

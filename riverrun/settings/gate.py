@@ -17,6 +17,9 @@ RULES = (
     "when worst_ratio > 1.01 for 8 versions then lower_rate 0.5",
     "when worst_ratio > 1.03 for 24 versions then lower_rate 0.5, quarantine, roll_back",
     "when worst_ratio > 1.3 for 4 versions then lower_rate 0.25, quarantine, roll_back",
+    # Without held-out text: what was just learned must at least be known better than before.
+    "when learned_ratio > 1.01 then hold",
+    "when learned_ratio > 1.1 for 4 versions then lower_rate 0.25, reset_optimizer, roll_back",
     # A source that changed and hurts what others taught is asked about by a person.
     "when findings.drift > 0 and worst_ratio > 1.01 then quarantine",
     # Skipped steps in a row: moments that overflow, or a rate that does.

@@ -20,17 +20,17 @@ from learner.gate.gate import Gate
 from learner.gate.reference import Reference
 from learner.identity import FILE, Identity
 from learner.journal import Journal
+from learner.left_out import StandingLeftOut
 from learner.loop import Loop
+from learner.machine import this_machine
 from learner.publish import Publisher
 from learner.recipe import Recipe, Rhythm
 from learner.restart import Restart
 from learner.resume import replay, restore
-from learner.undo.intent import forget_intent, read_intent, write_intent
-from learner.undo.carry_out import NewLine, base_of, install
-from learner.left_out import StandingLeftOut
-from learner.machine import this_machine
 from learner.state import State
 from learner.step import Stepper
+from learner.undo.carry_out import NewLine, base_of, install
+from learner.undo.intent import forget_intent, read_intent
 from learner.watch.surprise import Surprise
 from learner.watch.watchers import Watchers
 from riverrun.metrics import LearnerMetrics
@@ -102,19 +102,22 @@ class River:
         recipe: Recipe,
         gate: GateSettings | None = None,
         wrap: Wrap = lambda stepper: stepper,
+        texts: Sequence[Arrival] = (),
     ) -> None:
+        """texts: what has come, where the directory has a learner already."""
         self.directory = directory
         self.tokenizer = tokenizer
         self.recipe = recipe
         self.settings = gate or GateSettings(judging_share=1.0)
         self.wrap = wrap
         self.store = VersionStore(str(directory / "store"))
-        self.texts: list[Arrival] = []
+        self.texts = list(texts)
         self.versions = Told()
         self.num_roll_backs = 0
         self.journal: Journal | None = None
         directory.mkdir(exist_ok=True)
-        (directory / FILE).write_bytes(msgspec.json.encode(fakes.identity(recipe)))
+        if not (directory / FILE).exists():
+            (directory / FILE).write_bytes(msgspec.json.encode(fakes.identity(recipe)))
         self.start()
 
     def start(self) -> None:
@@ -201,6 +204,12 @@ class River:
         assert line.grow(this_machine(torch.device("cpu")), 1, lambda _: None)
         install(self.directory, msgspec.structs.replace(intent, phase="install"))
         self.start()
+
+    def __enter__(self) -> "River":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         if self.journal is not None:
