@@ -13,12 +13,12 @@ Knows nothing of the store's files, Kafka or the journal. Called by `loop.py`.
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
 from learner.actions import Action
-from learner.entries import Decided
+from learner.entries import Ability, Decided
 from learner.gate.blame import sources_to_blame
 from learner.gate.budget import budget_used
 from learner.gate.judge import broken_weights, held_out_losses, learned_ratio
@@ -40,12 +40,15 @@ STICKY = ("share.", "lost.", "general_share", "control_ratio")
 log = logging.getLogger(__name__)
 
 
+class Examined(NamedTuple):
+    numbers: dict[str, float]
+    abilities: dict[str, Ability]
+
+
 class Examiner(Protocol):
     """More that is measured of a candidate, as far as the purse allows (`probes/`)."""
 
-    def examine(
-        self, state: State, weights: Mapping[str, Tensor], purse: Purse
-    ) -> dict[str, float]: ...
+    def examine(self, state: State, weights: Mapping[str, Tensor], purse: Purse) -> Examined: ...
 
 
 class Gate:
@@ -65,6 +68,7 @@ class Gate:
         self._rules = rules_of([*settings.rules, *settings.more_rules])
         self._since = Since()
         self._nats: dict[str, float] = {}
+        self._abilities: dict[str, Ability] = {}
         self.purse = Purse(settings.judging_share)
 
     def see(self, state: State, report: StepReport, texts: Sequence[str] = ()) -> None:
@@ -96,6 +100,7 @@ class Gate:
             streaks=found.streaks,
             blamed={} if is_best else blamed,
             is_best=is_best,
+            abilities=self._abilities,
         )
 
     def took_over(self, state: State, decided: Decided) -> None:
@@ -106,6 +111,7 @@ class Gate:
                 self._reference.become(weights, self._nats)
 
     def _numbers(self, state: State, weights: Mapping[str, Tensor]) -> dict[str, float]:
+        self._abilities = {}
         numbers = self._since.numbers()
         numbers["rate_factor"] = state.pace.tempo.factor
         numbers["held_versions"] = float(state.gate.facts.num_held)
@@ -121,7 +127,9 @@ class Gate:
         if last is not None:
             numbers |= {n: v for n, v in last.numbers.items() if n.startswith(STICKY)}
         for examiner in self._examiners:
-            numbers |= examiner.examine(state, weights, self.purse)
+            found = examiner.examine(state, weights, self.purse)
+            numbers |= found.numbers
+            self._abilities |= found.abilities
         used = budget_used(
             numbers, self._settings.max_control_ratio, self._settings.min_general_share
         )

@@ -10,7 +10,6 @@ from learner.gate.blame import NAMING, NEW, RATE
 from learner.state import State
 from learner.step import StepReport
 
-
 NUM_TEXTS = 8
 """The newest ones, of this version or others."""
 
