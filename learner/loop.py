@@ -20,17 +20,21 @@ from learner.control import Control
 from learner.entries import Diverted, Emptied
 from learner.gate.decisions import carry_out
 from learner.gate.gate import Gate
+from learner.gate.roll_back import roll_back
 from learner.identity import Identity
 from learner.intake import Intake
 from learner.journal import Decided, Entry, Journal, Learned
+from learner.lease import Guard, unguarded
 from learner.mirror import Mirror
 from learner.observe import observe_decision, observe_diverted, observe_state, observe_step
 from learner.publish import Publisher
 from learner.recipe import Rhythm
 from learner.redo import divert
 from learner.released_text import ReleasedText
+from learner.restart import Restart
 from learner.state import State
 from learner.step import Stepper
+from learner.undo.intent import write_intent
 from riverrun.errors import CheckpointError, StoreError
 from riverrun.metrics import LearnerMetrics
 
@@ -67,6 +71,7 @@ class Loop:
     max_wait_s: float
     metrics: LearnerMetrics
     mirror: Mirror | None = None
+    guard: Guard = unguarded
     control: Control | None = None
     released: ReleasedText | None = None
 
@@ -82,26 +87,30 @@ class Loop:
         # ones at hand: published again, they are the same version, and no version stays unknown.
         self._publish((self.control and self.control.reason) or "resumed")
         while not self.stop.is_set():
-            if self.control is not None:
-                self.control.act()
-            is_paused = self.control is not None and self.control.is_paused
-            arrivals = [] if is_paused else self._arrivals()
-            if is_paused:
-                self.stop.wait(IDLE_WAIT_S)
-                self.intake.look_ahead()
-            if arrivals:
-                self._learn(arrivals)
-            if not is_paused and self._learn_released():
-                pass
-            elif not is_paused and not arrivals and len(self.state.rehearsal):
-                self._learn([])
-            elif not arrivals and self._has_unpublished:
-                self._publish("nothing is left to learn")
-            if time.monotonic() >= self._checkpoint_at:
-                self._checkpoint()
-            self._checkpoint_written()
-            self._observe()
+            self.turn()
         self._last_checkpoint()
+
+    def turn(self) -> None:
+        """One step, if there is something to learn, and what follows from it. Raises Restart."""
+        if self.control is not None:
+            self.control.act()
+        is_paused = self.control is not None and self.control.is_paused
+        arrivals = [] if is_paused else self._arrivals()
+        if is_paused:
+            self.stop.wait(IDLE_WAIT_S)
+            self.intake.look_ahead()
+        if arrivals:
+            self._learn(arrivals)
+        if not is_paused and self._learn_released():
+            pass
+        elif not is_paused and not arrivals and len(self.state.rehearsal):
+            self._learn([])
+        elif not arrivals and self._has_unpublished:
+            self._publish("nothing is left to learn")
+        if time.monotonic() >= self._checkpoint_at:
+            self._checkpoint()
+        self._checkpoint_written()
+        self._observe()
 
     # New text
 
@@ -180,7 +189,7 @@ class Loop:
         if not self._is_reserved:
             self._is_reserved = True
             self.checkpoints.reserve(self.state)
-        self.gate.see(report)
+        self.gate.see(self.state, report, [one.document.text for one in arrivals])
         observe_step(self.metrics, report, time.perf_counter() - began)
         if not report.is_finite:
             log.error("step %d was skipped: loss or gradient is not finite", report.step)
@@ -243,8 +252,6 @@ class Loop:
             self._publish_again_at = time.monotonic() + RETRY_S
         else:
             self._published_at = time.monotonic()
-            if manifest.decision == "promote":
-                self.gate.took_over(self.state, decided)
             log.log(
                 logging.INFO if manifest.decision == "promote" else logging.WARNING,
                 "version %s: %s (%s)",
@@ -252,6 +259,29 @@ class Loop:
                 manifest.decision,
                 manifest.reason,
             )
+            if manifest.decision == "promote":
+                self.gate.took_over(self.state, decided)
+            elif manifest.decision == "roll_back":
+                self._roll_back(decided)
+
+    def _roll_back(self, decided: Decided) -> None:
+        """Serving goes back at once, and the learner begins anew from there.
+
+        Raises Restart. Where nothing can be gone back to, the version is only held.
+        """
+        store, directory = self.publisher.store, self.checkpoints.directory.parent
+        try:
+            found = roll_back(self.state, store, self.identity, decided, directory)
+            if self.control is None or not self.control.is_held:
+                store.promote(found.to)
+        except (CheckpointError, StoreError) as error:
+            self.metrics.decisions.labels("roll_back_failed").inc()
+            log.error("nothing can be rolled back, the version is held: %s", error)
+            return
+        self.metrics.rolled_back_documents.inc(found.num_documents)
+        log.error("rolled back to %s: %s", found.to, decided.reason)
+        write_intent(directory, found.intent, self.guard)
+        raise Restart(f"rolled back to {found.to}")
 
     def _decided(self, occasion: str) -> Decided | None:
         """The decision on the state as it is: one that stands in the journal, or a new one.

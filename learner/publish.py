@@ -51,7 +51,7 @@ class Publisher:
         keep_versions: int,
         ladder_s: Sequence[float] = (),
     ) -> None:
-        self._store = store
+        self.store = store
         self._identity = identity
         self._journal = journal
         self._announcements = announcements
@@ -85,15 +85,15 @@ class Publisher:
             manifest = manifest if decided is None else with_decision(manifest, decided)
             return held(manifest) if is_held and manifest.decision == "promote" else manifest
 
-        manifest = self._store.publish(write, describe)
+        manifest = self.store.publish(write, describe)
         if manifest.decision == "promote":
-            self._store.promote(manifest.version)
+            self.store.promote(manifest.version)
         entry = Published(manifest.step, manifest.version, manifest.sha256)
         if state.progress.version != manifest.version:
             self._journal.append(entry)
         note(state, entry)
         self._announcements.tell(manifest)
-        self._store.prune(self._keep_versions, self._ladder_s)
+        self.store.prune(self._keep_versions, self._ladder_s)
         self._metrics.publish_seconds.observe(time.perf_counter() - began)
         self._metrics.versions.labels(OUTCOMES[manifest.decision]).inc()
         return manifest

@@ -21,7 +21,7 @@ from learner.checkpoint import Checkpoints
 from learner.commands import Commands
 from learner.control import Control, give_up, read_standing
 from learner.framing import Framing
-from learner.gate.setup import gate_of
+from learner.gate.setup import examiner_of, gate_of
 from learner.identity import FILE as IDENTITY_FILE
 from learner.identity import FORMAT, Identity, hash_of_weights, new_run, settle
 from learner.intake import Intake
@@ -120,6 +120,7 @@ def learn_a_line(
             ),
         )
     store.put_model(spoken_files(model_files))
+    examiner = examiner_of(settings, kind, assembly, metrics)
 
     servers = kafka_servers(settings, running)
     if servers is None:
@@ -169,9 +170,13 @@ def learn_a_line(
             rhythm.keep_versions,
             settings.store.ladder_s,
         )
+        if checkpoints.steps():
+            examiner.prepare(directory, model, guard)
         machine = restore(state, checkpoints, journal, identity)
         if is_untouched(state, journal):
             publisher.publish(state, {}, "the model as it was")
+        if machine is None:
+            examiner.prepare(directory, model, guard)
         running.announce("ready", detail="preparing")
         origin = origin_memory(state, assembly.framing, identity, directory, running)
         if origin is None:
@@ -222,7 +227,7 @@ def learn_a_line(
 
         released = ReleasedText(topics.clean, state.left_out, consumer)
         opened.callback(released.close)
-        gate = gate_of(settings, kind, assembly, store, metrics)
+        gate = gate_of(settings, assembly, store, examiner)
         running.announce("ready", detail="learning")
         Loop(
             stop=running.stop,
@@ -239,6 +244,7 @@ def learn_a_line(
             max_wait_s=settings.learner.max_wait_s,
             metrics=metrics,
             mirror=mirror,
+            guard=guard,
             control=Control(
                 directory,
                 commands,

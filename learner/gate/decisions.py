@@ -14,6 +14,10 @@ def carry_out(state: State, decided: Decided) -> None:
         apply(state, action)
     if decided.by == GATE:
         state.gate.decided(decided)
+    elif decided.by == ROLLED_BACK:
+        state.gate.rolled_back()
 
 
 GATE = "gate"
+ROLLED_BACK = "rolled_back"
+"""As an intent calls it (`undo/intent.py`)."""

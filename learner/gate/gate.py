@@ -13,15 +13,16 @@ Knows nothing of the store's files, Kafka or the journal. Called by `loop.py`.
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
 from learner.actions import Action
-from learner.entries import Decided
+from learner.entries import Ability, Decided
+from learner.gate.blame import sources_to_blame
 from learner.gate.budget import budget_used
-from learner.gate.judge import broken_weights, held_out_losses
-from learner.gate.panel import panel
+from learner.gate.judge import broken_weights, held_out_losses, learned_ratio
+from learner.gate.panel import HEAD_CHARACTERS, panel
 from learner.gate.purse import Purse
 from learner.gate.reference import Reference
 from learner.gate.rules import rules_of, verdict
@@ -39,12 +40,15 @@ STICKY = ("share.", "lost.", "general_share", "control_ratio")
 log = logging.getLogger(__name__)
 
 
+class Examined(NamedTuple):
+    numbers: dict[str, float]
+    abilities: dict[str, Ability]
+
+
 class Examiner(Protocol):
     """More that is measured of a candidate, as far as the purse allows (`probes/`)."""
 
-    def examine(
-        self, state: State, weights: Mapping[str, Tensor], purse: Purse
-    ) -> dict[str, float]: ...
+    def examine(self, state: State, weights: Mapping[str, Tensor], purse: Purse) -> Examined: ...
 
 
 class Gate:
@@ -64,16 +68,17 @@ class Gate:
         self._rules = rules_of([*settings.rules, *settings.more_rules])
         self._since = Since()
         self._nats: dict[str, float] = {}
+        self._abilities: dict[str, Ability] = {}
         self.purse = Purse(settings.judging_share)
 
-    def see(self, report: StepReport) -> None:
-        self._since.see(report)
+    def see(self, state: State, report: StepReport, texts: Sequence[str] = ()) -> None:
+        """texts: new ones that the step was done on."""
+        self._since.see(state, report, texts)
 
     def affords(self, state: State) -> bool:
         """False when the candidate has to wait a little; it costs nothing to ask."""
-        if not self._rules or len(state.held_out) == 0:
-            return True
-        return self.purse.affords("panel", LEAST_TOKENS)
+        del state
+        return not self._rules or self.purse.affords("panel", LEAST_TOKENS)
 
     def decide(self, state: State, occasion: str) -> Decided:
         """Judge what would be served now. occasion: why a version is made, in words."""
@@ -81,9 +86,11 @@ class Gate:
         numbers = self._numbers(state, weights)
         facts = state.gate.facts
         blamed = facts.blamed | self._since.blamed
-        found = verdict(self._rules, numbers, facts.streaks, sorted(blamed))
+        sources = sources_to_blame(blamed, facts.best_step)
+        found = verdict(self._rules, numbers, facts.streaks, sources)
         is_promoted = found.kind == "promote"
-        is_best = is_promoted and numbers.get("held_out_ratio", 1.0) <= 1.0
+        is_best = is_promoted and numbers.get("worst_ratio", 1.0) <= 1.0
+        is_best = is_best and numbers.get("learned_ratio", 1.0) <= 1.0
         self._since.begin_anew()
         return Decided(
             step=state.progress.step,
@@ -93,6 +100,7 @@ class Gate:
             streaks=found.streaks,
             blamed={} if is_best else blamed,
             is_best=is_best,
+            abilities=self._abilities,
         )
 
     def took_over(self, state: State, decided: Decided) -> None:
@@ -103,6 +111,7 @@ class Gate:
                 self._reference.become(weights, self._nats)
 
     def _numbers(self, state: State, weights: Mapping[str, Tensor]) -> dict[str, float]:
+        self._abilities = {}
         numbers = self._since.numbers()
         numbers["rate_factor"] = state.pace.tempo.factor
         numbers["held_versions"] = float(state.gate.facts.num_held)
@@ -118,7 +127,9 @@ class Gate:
         if last is not None:
             numbers |= {n: v for n, v in last.numbers.items() if n.startswith(STICKY)}
         for examiner in self._examiners:
-            numbers |= examiner.examine(state, weights, self.purse)
+            found = examiner.examine(state, weights, self.purse)
+            numbers |= found.numbers
+            self._abilities |= found.abilities
         used = budget_used(
             numbers, self._settings.max_control_ratio, self._settings.min_general_share
         )
@@ -132,6 +143,8 @@ class Gate:
         if usual_s > 0:
             tokens = min(tokens, max(LEAST_TOKENS, int(self.purse.saved_s / usual_s)))
         sheets = panel(state.held_out, self._surprise.num_tokens, tokens)
+        if len(sheets) < self._settings.least_texts:
+            self._on_learned(state, weights, numbers)
         if not sheets:
             return
         cost = sum(self._surprise.num_tokens(sheet.text) for sheet in sheets)
@@ -146,6 +159,18 @@ class Gate:
             )
         numbers |= found.numbers
         self._nats = found.nats
+
+    def _on_learned(
+        self, state: State, weights: Mapping[str, Tensor], numbers: dict[str, float]
+    ) -> None:
+        """Without enough held-out text: whether what was just learned is known better."""
+        texts = [text[:HEAD_CHARACTERS] for text in self._since.texts if text]
+        if texts and self._reference.is_there:
+            num_tokens = 2 * sum(self._surprise.num_tokens(text) for text in texts)
+            with self.purse.paying("panel", num_tokens):
+                numbers["learned_ratio"] = learned_ratio(
+                    state.model, weights, texts, self._surprise, self._reference
+                )
 
     def _evidence(self, numbers: Mapping[str, float]) -> str:
         """Why it is promoted, when no rule spoke."""

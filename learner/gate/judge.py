@@ -59,17 +59,55 @@ def held_out_losses(
     }
     if reference.is_there and len(texts) >= least_texts:
         best = reference.nats(model, surprise, texts)
-        groups = {
-            "held_out_ratio": [True] * len(sheets),
-            "fresh_ratio": [sheet.is_newest for sheet in sheets],
-            "old_ratio": [not sheet.is_newest for sheet in sheets],
-        }
-        for name, members in groups.items():
-            if sum(members) >= min(least_texts, len(texts)) or name == "held_out_ratio":
-                mine = sum(nats for nats, counts in zip(own, members, strict=True) if counts)
-                theirs = sum(nats for nats, counts in zip(best, members, strict=True) if counts)
-                numbers[name] = _finite(mine / theirs) if theirs > 0 else 1.0
+        pairs = list(zip(sheets, own, best, strict=True))
+        numbers["held_out_ratio"] = _mean_ratio(pairs)
+        for name, is_newest in (("fresh_ratio", True), ("old_ratio", False)):
+            some = [pair for pair in pairs if pair[0].is_newest == is_newest]
+            if len(some) >= least_texts:
+                numbers[name] = _mean_ratio(some)
+        ratios = [
+            _ratio(some) for some in _by_source(pairs).values() if len(some) >= least_texts / 2
+        ]
+        numbers["worst_ratio"] = max([*ratios, numbers["held_out_ratio"]])
     return HeldOutLosses(numbers, dict(zip(texts, own, strict=True)))
+
+
+def learned_ratio(
+    model: Decoder,
+    weights: Mapping[str, Tensor],
+    texts: Sequence[str],
+    surprise: Surprise,
+    reference: Reference,
+) -> float:
+    """Loss of texts that were learned over the reference's, which did not."""
+    with wearing(model, weights):
+        own = sum(surprise.nats(model, texts))
+    theirs = sum(reference.nats(model, surprise, texts))
+    return _finite(own / theirs) if theirs > 0 else 1.0
+
+
+Pair = tuple[Sheet, float, float]
+"""A text, its nats under the candidate, and under the reference."""
+
+
+def _by_source(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
+    found: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        found.setdefault(pair[0].source, []).append(pair)
+    return found
+
+
+def _mean_ratio(pairs: Sequence[Pair]) -> float:
+    """Geometric over the sources, each as much as it has texts: a text that costs many nats (noise
+    does) weighs no more than another."""
+    groups = _by_source(pairs).values()
+    logarithms = sum(len(some) * math.log(max(_ratio(some), 1e-6)) for some in groups)
+    return _finite(math.exp(logarithms / len(pairs)))
+
+
+def _ratio(pairs: Sequence[Pair]) -> float:
+    theirs = sum(nats for _, _, nats in pairs)
+    return _finite(sum(nats for _, nats, _ in pairs) / theirs) if theirs > 0 else 1.0
 
 
 def _finite(value: float) -> float:

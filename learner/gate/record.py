@@ -21,6 +21,7 @@ class Facts(msgspec.Struct, kw_only=True):
     streaks: by rule, for how many judged versions in a row its condition holds.
     last: the newest decision. blamed: sources that a finding named since the best, by kind.
     num_held: versions in a row that were not promoted. best_factor: of the rate, at the best.
+    num_roll_backs: to the best.
     abilities: by probe group, see `probes/abilities.py`.
     """
 
@@ -31,6 +32,7 @@ class Facts(msgspec.Struct, kw_only=True):
     blamed: dict[str, str] = {}
     num_held: int = 0
     best_factor: float = 1.0
+    num_roll_backs: int = 0
     abilities: dict[str, Ability] = {}
 
 
@@ -58,7 +60,14 @@ class Record:
             facts.best, facts.best_step = published.version, published.step
         if last is not None and last.step == published.step and last.is_best:
             facts.best, facts.best_step = published.version, published.step
+            facts.num_roll_backs = 0
             facts.best_factor = last.numbers.get("rate_factor", 1.0)
+
+    def rolled_back(self) -> None:
+        """A new line begins after the best version: what came of the old one is forgotten."""
+        facts = self.facts
+        facts.num_roll_backs += 1
+        facts.streaks, facts.blamed, facts.num_held = {}, {}, 0
 
     def pending(self, step: int) -> Decided | None:
         """The decision on the state after `step`, if it was made already."""

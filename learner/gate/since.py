@@ -1,14 +1,17 @@
-"""What happened since the last judged version: findings, skipped steps, sources that were named.
+"""What happened since the last judged version: findings, skipped steps, sources, the newest text.
 
 Told of each step by `loop.py`; read, and begun anew, by `gate.py`.
 """
 
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Sequence
 
+from learner.gate.blame import NAMING, NEW, RATE
+from learner.state import State
 from learner.step import StepReport
 
-BLAMING = ("drift", "narrowing", "non_finite")
-"""Kinds of findings that name a source."""
+NUM_TEXTS = 8
+"""The newest ones, of this version or others."""
 
 
 class Since:
@@ -18,14 +21,21 @@ class Since:
         self.findings: Counter[str] = Counter()
         self.num_non_finite = 0
         self.blamed: dict[str, str] = {}
+        self.texts: deque[str] = deque(maxlen=NUM_TEXTS)
         self.forgetting: float | None = None
         self.bits_per_byte: float | None = None
 
-    def see(self, report: StepReport) -> None:
+    def see(self, state: State, report: StepReport, texts: Sequence[str]) -> None:
+        self.texts.extend(texts)
+        for source, num in report.num_documents.items():
+            if report.work == "new" and state.held_out.num_counted(source) <= num:
+                self.blamed.setdefault(source, NEW)
         for finding in report.findings:
             self.findings[finding.kind] += 1
-            if finding.kind in BLAMING and finding.subject in report.num_documents:
+            if finding.kind in NAMING and finding.subject in report.num_documents:
                 self.blamed[finding.subject] = finding.kind
+            elif finding.kind == RATE:
+                self.blamed.setdefault(finding.subject, RATE)
         self.num_non_finite += not report.is_finite
         if report.bits_per_byte is not None:
             self.bits_per_byte = report.bits_per_byte

@@ -201,7 +201,8 @@ class NewLine:
 
     def _act(self) -> None:
         """What the new line does otherwise, before its first step that may differ; once."""
-        if self._intent.actions and not self._has_acted:
+        is_due = self._intent.actions or self._intent.kind == "rolled_back"
+        if is_due and not self._has_acted:
             self._has_acted = True
             decided = Decided(
                 self._state.progress.step,

@@ -119,6 +119,10 @@ class HeldOut:
         order = {source: i for i, source in enumerate(self.eras)}
         return sorted(self._cells.values(), key=lambda c: (order[c.source], c.bucket))
 
+    def num_counted(self, source: str) -> int:
+        """Documents of `source` so far, learned or held out."""
+        return self._counts.get(source, 0)
+
     def route(self, arrivals: Sequence[Arrival]) -> Routing:
         """Which arrivals are learned and which are held out; changes nothing yet."""
         routing = Routing([], [])

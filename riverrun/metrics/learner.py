@@ -112,6 +112,12 @@ class LearnerMetrics:
             ["action"],
             registry=registry,
         )
+        self.rolled_back_documents = Counter(
+            "riverrun_learner_rolled_back_documents",
+            "Documents learned since the version that was gone back to; what is left out of them "
+            "is in the manifests.",
+            registry=registry,
+        )
         self.judging_share = Gauge(
             "riverrun_learner_judging_share",
             "Of the learner's time since its start, what judging took.",

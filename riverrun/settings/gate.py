@@ -11,24 +11,27 @@ from riverrun.settings.section import Section
 RULES = (
     # Weights that are not finite answer nothing, and no step mends them.
     "when broken_weights > 0 then hold, lower_rate 0.25, roll_back",
-    # What is served stays within 1% of the best that was.
-    "when held_out_ratio > 1.01 then hold",
+    # What is served stays within 1% of the best that was, also for the source that lost most.
+    "when worst_ratio > 1.01 then hold",
     # A candidate that stays worse is pulled about by its updates: smaller ones first, then back.
-    "when held_out_ratio > 1.01 for 8 versions then lower_rate 0.5",
-    "when held_out_ratio > 1.03 for 24 versions then lower_rate 0.5, quarantine, roll_back",
-    "when held_out_ratio > 1.3 for 4 versions then lower_rate 0.25, quarantine, roll_back",
+    "when worst_ratio > 1.01 for 8 versions then lower_rate 0.5",
+    "when worst_ratio > 1.03 for 24 versions then lower_rate 0.5, quarantine, roll_back",
+    "when worst_ratio > 1.3 for 4 versions then lower_rate 0.25, quarantine, roll_back",
+    # Without held-out text: what was just learned must at least be known better than before.
+    "when learned_ratio > 1.01 then hold",
+    "when learned_ratio > 1.1 for 4 versions then lower_rate 0.25, reset_optimizer, roll_back",
     # A source that changed and hurts what others taught is asked about by a person.
-    "when findings.drift > 0 and held_out_ratio > 1.01 then quarantine",
+    "when findings.drift > 0 and worst_ratio > 1.01 then quarantine",
     # Skipped steps in a row: moments that overflow, or a rate that does.
     "when non_finite > 0 for 3 versions then lower_rate 0.5, reset_optimizer",
     # Gradients that explode do harm when the loss says so too.
-    "when findings.exploding > 0 and held_out_ratio > 1.01 then lower_rate 0.5, reset_optimizer",
+    "when findings.exploding > 0 and worst_ratio > 1.01 then lower_rate 0.5, reset_optimizer",
     # A stall with steep gradients: the updates do not add up. With flat ones: a push.
     "when findings.plateau > 0 and rate_factor > 0.2 then lower_rate 0.5",
     "when findings.saddle > 0 then reset_optimizer, rewarm_rate",
     "when findings.vanishing > 0 then reset_optimizer",
     # Once it is well again for long, the rate comes back.
-    "when rate_factor < 1 and held_out_ratio <= 1 for 32 versions then rewarm_rate",
+    "when rate_factor < 1 and worst_ratio <= 1.005 for 16 versions then rewarm_rate",
     # Old knowledge: slow down, stop repeating, serve no more, in this order.
     "when budget_used > 0.6 for 2 versions then lower_rate 0.5",
     "when budget_used > 0.9 then stop_rehearsal",

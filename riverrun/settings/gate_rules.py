@@ -1,4 +1,4 @@
-"""The gate's rules as text: `when held_out_ratio > 1.01 for 8 versions then lower_rate 0.5`.
+"""The gate's rules as text: `when worst_ratio > 1.01 for 8 versions then lower_rate 0.5`.
 
     RULE       when CONDITION [and CONDITION]… [for N versions] then ACTION [, ACTION]…
     CONDITION  NUMBER <, <=, > or >= BOUND
@@ -22,9 +22,12 @@ from riverrun.errors import InvalidValue
 
 NUMBERS = {
     "held_out_ratio": "Loss of the candidate on held-out text over that of the best promoted "
-    "version, on the same texts.",
+    "version, on the same texts; geometric mean over sources.",
+    "worst_ratio": "The largest such ratio of a source that has half as many texts.",
     "fresh_ratio": "The same on the newest bucket of each source alone.",
     "old_ratio": "The same on all older buckets.",
+    "learned_ratio": "As long as there is not enough held-out text: the same ratio on the newest "
+    "text, which the candidate has learned and the reference has not.",
     "held_out_bits_per_byte": "Loss of the candidate on held-out text.",
     "control_ratio": "Perplexity of control text over the untouched model's.",
     "general_share": "Knowledge probes passed over those that the untouched model passed.",
@@ -65,7 +68,7 @@ FORM = re.compile(
     r"when (?P<conditions>.+?)(?: for (?P<num>\d{1,6}) versions?)? then (?P<actions>.+)"
 )
 CONDITION = re.compile(r"(?P<number>[a-z_]+(?:\.[a-z_]+)?) *(?P<op><=|>=|<|>) *(?P<bound>\S+)")
-ALLOWED = "rules like `when held_out_ratio > 1.01 for 8 versions then lower_rate 0.5`"
+ALLOWED = "rules like `when worst_ratio > 1.01 for 8 versions then lower_rate 0.5`"
 
 
 class Condition(NamedTuple):
