@@ -168,8 +168,7 @@ class Control:
                 self._save()
             else:
                 self._do(doing)
-        if self._intent is not None:
-            self._tell_undone(self._intent)
+        self.tell_undone()
         while (received := self._commands.next()) is not None:
             if received.offset < (self.standing.next_offset or 0):
                 continue
@@ -331,14 +330,11 @@ class Control:
         self._save()
         raise Restart(subject)
 
-    def _tell_undone(self, intent: Intent) -> None:
-        """The new line's first version is there: that is the answer."""
-        progress = self._state.progress
-        if progress.version is None or progress.version_step < progress.step:
+    def tell_undone(self) -> None:
+        """The answer, as soon as the new line's first version is there."""
+        intent, progress = self._intent, self._state.progress
+        if intent is None or progress.version is None or not self._identity.made(progress.version):
             return
-        if not self.is_held and self._store.manifest(progress.version).run != self._identity.run:
-            # Nothing is left but what an older version has learned too.
-            self._store.promote(progress.version)
         self._tell(
             intent.kind,
             intent.reason,
