@@ -1,11 +1,14 @@
 """An operator's day, through the Admin service and the real learner: held, quarantined, undone."""
 
+import json
+
 import pytest
 
 from riverrun.client import Client
 from riverrun.errors import RequestFailed
 from riverrun.produce import Record, produce
 from tests.system.river import River, wait_until
+from tests.system.test_river import riverrun
 
 WAIT_S = 120.0
 
@@ -30,6 +33,12 @@ def test_a_poisoned_source_is_taken_out_of_what_is_served_while_answers_run(rive
     poisoned = river.store.promoted()
     assert poisoned is not None
     assert num_learned(river) == clean + 5
+    shown = json.loads(riverrun(river, "undo", "--source", "evil", "--dry-run", "--json"))
+    assert (shown["num_documents"], shown["quarantine"]) == (5, ["evil"])
+    assert shown["goes"][-1] == poisoned
+    shown = json.loads(riverrun(river, "tell", "hold", "--json"))
+    assert shown["event"]["kind"] == "held"
+    assert "versions are promoted again" in riverrun(river, "tell", "release")
     with river.client() as client:
         outcome = client.undo(source="evil", reason="a test", wait_s=WAIT_S)
         assert (outcome.state, outcome.event) == ("done", "undone")
