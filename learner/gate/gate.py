@@ -26,7 +26,7 @@ from learner.gate.panel import HEAD_CHARACTERS, panel
 from learner.gate.purse import Purse
 from learner.gate.reference import Reference
 from learner.gate.rules import rules_of, verdict
-from learner.gate.since import Since
+from learner.gate.since import Since, still_new
 from learner.state import State
 from learner.step import StepReport
 from learner.watch.surprise import Surprise
@@ -98,7 +98,7 @@ class Gate:
             numbers=numbers,
             reason=f"{occasion}: {'; '.join(found.reasons) or self._evidence(numbers)}",
             streaks=found.streaks,
-            blamed={} if is_best else blamed,
+            blamed=still_new(state, blamed) if is_best else blamed,
             is_best=is_best,
             abilities=self._abilities,
         )

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-LONGEST_SAVED_S = 5.0
+LONGEST_SAVED_S = 15.0
 """A quiet hour does not pay for a storm of judging."""
 FORGET = 0.8
 """Of the usual cost of a kind of work that one more measurement leaves."""
