@@ -50,6 +50,8 @@ class Commands:
         self._make = consumer
         self._next = next_offset
         self._since_ms = since_ms
+        self.began_at: int | None = next_offset
+        """The offset that reading began at, once it is known."""
         self._queue: queue.SimpleQueue[Received] = queue.SimpleQueue()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
@@ -89,6 +91,8 @@ class Commands:
         if self._next < first:
             log.error("%s: commands %d to %d have expired", self._topic, self._next, first - 1)
             self._next = first
+        if self.began_at is None:
+            self.began_at = self._next
         consumer.seek(place, self._next)
         while not self._ended.is_set():
             for record in consumer.poll(timeout_ms=POLL_MS).get(place, ()):

@@ -79,6 +79,29 @@ def read_standing(directory: Path) -> Standing:
         raise CheckpointError(f"{path} is damaged: {error}") from error
 
 
+def give_up(directory: Path, intent: Intent, version: str | None, why: str, guard: Guard) -> None:
+    """What was to be undone cannot be: say so, and let nothing be promoted that has seen it."""
+    standing = read_standing(directory)
+    standing.is_held = True
+    standing.answers.append(
+        VersionEvent(
+            kind="refused",
+            version=version or "",
+            parent=None,
+            step=0,
+            reason=f"{intent.subject} cannot be undone, and nothing is promoted until `release`: "
+            f"{why}",
+            at_ms=int(time.time() * 1000),
+            offsets={},
+            metrics={},
+            command=intent.command,
+            subject=intent.subject,
+        )
+    )
+    replace_file(directory / FILE, msgspec.json.encode(standing), guard=guard)
+    forget_intent(directory, guard)
+
+
 class Control:
     """See the module. One line of weights long; the next line makes another."""
 
@@ -133,6 +156,10 @@ class Control:
     def act(self) -> None:
         """Carry out what has come since. Raises Restart."""
         self._answer()
+        if self.standing.next_offset is None and self._commands.began_at is not None:
+            # From now on a command that comes while no learner runs is not missed.
+            self.standing.next_offset = self._commands.began_at
+            self._save()
         doing = self.standing.doing
         if doing is not None:
             if self._intent is not None and self._intent.command == doing.id:
@@ -141,8 +168,7 @@ class Control:
                 self._save()
             else:
                 self._do(doing)
-        if self._intent is not None:
-            self._tell_undone(self._intent)
+        self.tell_undone()
         while (received := self._commands.next()) is not None:
             if received.offset < (self.standing.next_offset or 0):
                 continue
@@ -304,14 +330,11 @@ class Control:
         self._save()
         raise Restart(subject)
 
-    def _tell_undone(self, intent: Intent) -> None:
-        """The new line's first version is there: that is the answer."""
-        progress = self._state.progress
-        if progress.version is None or progress.version_step < progress.step:
+    def tell_undone(self) -> None:
+        """The answer, as soon as the new line's first version is there."""
+        intent, progress = self._intent, self._state.progress
+        if intent is None or progress.version is None or not self._identity.made(progress.version):
             return
-        if not self.is_held and self._store.manifest(progress.version).run != self._identity.run:
-            # Nothing is left but what an older version has learned too.
-            self._store.promote(progress.version)
         self._tell(
             intent.kind,
             intent.reason,

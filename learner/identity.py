@@ -42,6 +42,10 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
         """The run whose line this one takes over; None for a line of its own."""
         return self.ancestors[-1] if self.ancestors else None
 
+    def made(self, version: str) -> bool:
+        """Whether `version` is one of this line's own, and not an ancestor's."""
+        return version.startswith(f"{self.run}-")
+
     def succeeded_by(self, run: str) -> "Identity":
         """The identity of the line that takes over from this one."""
         return msgspec.structs.replace(self, run=run, ancestors=(*self.ancestors, self.run))

@@ -60,6 +60,7 @@ class Intake:
         self._waiting_characters = 0
         self._marks: dict[int, int] = {}
         self._next: dict[int, int] = {}
+        self._ends: dict[int, int] = {}
         self.dropped: Counter[str] = Counter()
 
     def partitions(self) -> list[int]:
@@ -150,12 +151,23 @@ class Intake:
                 )
         return found
 
+    def look_ahead(self) -> None:
+        """Let `lag` know what has come, without reading it."""
+        try:
+            held = list(self._consumer.assignment())
+            self._ends = {tp.partition: end for tp, end in self._consumer.end_offsets(held).items()}
+        except KafkaError as error:
+            log.warning("%s: what has come is not known now: %r", self._topic, error)
+
     def lag(self) -> dict[int, int]:
         """Per partition the records that Kafka has told of and that were not taken yet."""
         waiting = Counter(arrival.partition for arrival in self._waiting)
         lags = {}
         for tp in self._consumer.assignment():
-            end = self._consumer.highwater(tp)
+            end = max(
+                (e for e in (self._consumer.highwater(tp), self._ends.get(tp.partition)) if e),
+                default=None,
+            )
             if end is not None:
                 behind = max(0, end - self._next.get(tp.partition, end))
                 lags[tp.partition] = behind + waiting[tp.partition]

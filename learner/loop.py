@@ -98,6 +98,7 @@ class Loop:
         arrivals = [] if is_paused else self._arrivals()
         if is_paused:
             self.stop.wait(IDLE_WAIT_S)
+            self.intake.look_ahead()
         if arrivals:
             self._learn(arrivals)
         if not is_paused and self._learn_released():
@@ -228,7 +229,10 @@ class Loop:
 
     @property
     def _has_unpublished(self) -> bool:
-        return self.state.progress.step > self.state.progress.version_step
+        progress = self.state.progress
+        # A new line has a version of its own, even if an older one has the same weights.
+        is_of_this_line = progress.version is None or self.identity.made(progress.version)
+        return progress.step > progress.version_step or not is_of_this_line
 
     @property
     def _can_publish(self) -> bool:
@@ -279,6 +283,8 @@ class Loop:
             return
         self.metrics.rolled_back_documents.inc(found.num_documents)
         log.error("rolled back to %s: %s", found.to, decided.reason)
+        if self.control is not None:
+            self.control.tell_undone()
         write_intent(directory, found.intent, self.guard)
         raise Restart(f"rolled back to {found.to}")
 

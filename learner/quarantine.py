@@ -164,10 +164,6 @@ class Quarantine:
             and any(stretch.partition == partition for stretch in kept.stretches)
         )
 
-    def marks(self, source: str, partition: int) -> dict[int, int]:
-        """The raw offset up to which documents are no part of the stretch that is read next."""
-        return {partition: self._front(source, partition).after_raw}
-
     def _front(self, source: str, partition: int) -> Stretch:
         return next(s for s in self._sources[source].stretches if s.partition == partition)
 

@@ -80,8 +80,8 @@ def documents_of(state: State, entry: Learned, refetch: Refetch) -> list[Arrival
         return []
     if entry.source is None:
         return refetch(entry.ranges, state.progress.marks)
-    marks = state.quarantine.marks(entry.source, entry.ranges[0].partition)
-    return refetch(entry.ranges, marks, entry.source)
+    # They lie below the marks, and the range begins with one that was no repetition.
+    return refetch(entry.ranges, {}, entry.source)
 
 
 def divert(state: State, arrivals: Sequence[Arrival]) -> None:

@@ -19,9 +19,10 @@ from learner.announcements import Announcements
 from learner.assembly import Assembly
 from learner.checkpoint import Checkpoints
 from learner.commands import Commands
-from learner.control import Control, read_standing
+from learner.control import Control, give_up, read_standing
 from learner.framing import Framing
 from learner.gate.setup import examiner_of, gate_of
+from learner.identity import FILE as IDENTITY_FILE
 from learner.identity import FORMAT, Identity, hash_of_weights, new_run, settle
 from learner.intake import Intake
 from learner.journal import Journal, Started
@@ -43,7 +44,7 @@ from learner.undo.plan import Plan, Planner
 from learner.undo.take_over import TakeOver
 from riverrun.broker.topics import ensure_topics
 from riverrun.device import device_of, has_bfloat16
-from riverrun.errors import CheckpointError, NotRunning
+from riverrun.errors import CheckpointError, NotRunning, OffsetExpired
 from riverrun.kafka import Topics, bootstrap_servers, client_options
 from riverrun.metrics import LearnerMetrics
 from riverrun.model import files
@@ -135,7 +136,14 @@ def learn_a_line(
 
         machine_here = this_machine(device)
         over = TakeOver(directory, intent, identity, assembly, options, settings, guard)
-        if over.carry_out(origin_of, machine_here, leases.directory.term, running):
+        try:
+            is_done = over.carry_out(origin_of, machine_here, leases.directory.term, running)
+        except (OffsetExpired, CheckpointError) as error:
+            if intent.phase != "replay":
+                raise
+            give_up(directory, intent, store.promoted(), str(error), guard)
+            raise Restart(f"{intent.subject} cannot be undone: {error}") from error
+        if is_done:
             raise Restart(f"run {intent.run} takes over from {intent.replaces}")
         return
     with contextlib.ExitStack() as opened:
@@ -205,9 +213,8 @@ def learn_a_line(
             metrics_enabled=False,
         )
         standing = read_standing(directory)
-        commands = Commands(
-            topics.control, consumer, standing.next_offset, int(running.started_at * 1000)
-        )
+        begun_ms = int((directory / IDENTITY_FILE).stat().st_mtime * 1000)
+        commands = Commands(topics.control, consumer, standing.next_offset, begun_ms)
         opened.callback(commands.close, CLOSE_TIMEOUT_S)
 
         def plan(wanted: list[LeftOut]) -> Plan:

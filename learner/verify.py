@@ -113,13 +113,15 @@ class _Replay:
         state = self._assembly.state
         machine = self._restore(line[0].step)
         from_step = state.progress.step
-        by_step = {manifest.step: manifest for manifest in line}
+        # A line that took over may begin with a version of the same step as its parent's.
+        by_step: dict[int, list[Manifest]] = {}
+        for manifest in line:
+            by_step.setdefault(manifest.step, []).append(manifest)
         equal = []
         documents = state.progress.num_documents
         for step in self._states(machine, line[-1].step):
-            manifest = by_step.get(step)
             version = None
-            if manifest is not None:
+            for manifest in by_step.get(step, ()):
                 self._assert_equal(manifest)
                 equal.append(version := manifest.version)
             show(step - from_step, line[-1].step - from_step, version)

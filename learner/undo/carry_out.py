@@ -14,6 +14,7 @@ Only when the new line is whole do its files take the old ones' places (`install
 import logging
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -104,6 +105,7 @@ class NewLine:
         self._is_stopping = is_stopping
         self._leaving = StandingLeftOut(intent.left_out)
         self._base = state.progress.step
+        self._took_ms = 0
         self._has_acted = False
 
     def grow(self, machine: Machine, term: int, progress: Callable[[int], None]) -> bool:
@@ -266,9 +268,12 @@ class NewLine:
         return True
 
     def _step(self, arrivals: Sequence[Arrival], released: str | None = None) -> StepReport | None:
-        return self._stepper.step(
+        began = time.perf_counter()
+        report = self._stepper.step(
             self._state, arrivals, released=released, is_stopping=self._is_stopping
         )
+        self._took_ms = round(1000 * (time.perf_counter() - began))
+        return report
 
     def _learned(
         self, report: StepReport, arrivals: Sequence[Arrival], source: str | None = None
@@ -280,6 +285,7 @@ class NewLine:
                 raw_of(arrivals),
                 source,
                 rests=not len(self._state.rehearsal),
+                took_ms=self._took_ms,
             )
         )
 
@@ -311,6 +317,22 @@ def begin_journal(old: Path, new: Path, base: int) -> Journal:
             fsync(file_of(new, start))
     file_of(new, base).touch()
     return Journal(new)
+
+
+def carry_out(
+    directory: Path, intent: Intent, learn_again: Callable[[], bool], guard: Guard = unguarded
+) -> bool:
+    """From whatever phase a crash has left it in to the end; False when `learn_again` gave that.
+
+    learn_again: lets the new line grow (`NewLine.grow`).
+    """
+    if intent.phase == "replay":
+        if not learn_again():
+            return False
+        intent = msgspec.structs.replace(intent, phase="install")
+        write_intent(directory, intent, guard)
+    install(directory, intent, guard)
+    return True
 
 
 def install(directory: Path, intent: Intent, guard: Guard = unguarded) -> None:

@@ -228,8 +228,8 @@ class Planner:
 
 
 CHOICE = (
-    "Undo less, promote a version from before it (`riverrun promote VERSION`), or begin anew with "
-    "another --data-dir; keep more next time (learner.checkpoint_ladder_s)."
+    "Undo less, promote a version from before it (`riverrun tell promote VERSION`), or begin anew "
+    "with another --data-dir; keep more next time (learner.checkpoint_ladder_s)."
 )
 
 

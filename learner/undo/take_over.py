@@ -8,10 +8,9 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from learner.assembly import Assembly
 from learner.identity import Identity
@@ -20,8 +19,8 @@ from learner.lease import Guard
 from learner.left_out import StandingLeftOut
 from learner.machine import Machine
 from learner.origin import Origin
-from learner.undo.carry_out import NewLine, base_of, install
-from learner.undo.intent import Intent, write_intent
+from learner.undo.carry_out import NewLine, base_of, carry_out
+from learner.undo.intent import Intent
 from riverrun.process import Running
 from riverrun.settings import Settings
 
@@ -62,12 +61,9 @@ class TakeOver:
     ) -> bool:
         """False when stopped before its end. Raises OffsetExpired, CheckpointError."""
         intent = self._intent
-        if intent.phase == "replay":
-            if not self._learn_again(origin_of, machine, term, running):
-                return False
-            intent = msgspec.structs.replace(intent, phase="install")
-            write_intent(self._directory, intent, self._guard)
-        install(self._directory, intent, self._guard)
+        learn_again = partial(self._learn_again, origin_of, machine, term, running)
+        if not carry_out(self._directory, intent, learn_again, self._guard):
+            return False
         log.warning("run %s takes over from %s: %s", intent.run, intent.replaces, intent.subject)
         return True
 

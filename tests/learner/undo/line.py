@@ -16,8 +16,8 @@ from learner.left_out import StandingLeftOut
 from learner.machine import this_machine
 from learner.redo import Refetch, divert
 from learner.resume import replay, restore
-from learner.undo.carry_out import NewLine, base_of, install
-from learner.undo.intent import Intent, write_intent
+from learner.undo.carry_out import NewLine, base_of, carry_out
+from learner.undo.intent import Intent, read_intent, write_intent
 from learner.undo.plan import Plan, Planner
 from riverrun.metrics import LearnerMetrics
 from riverrun.records import LeftOut
@@ -106,7 +106,7 @@ class Line:
         )
         write_intent(self.directory, intent)
         self.close()
-        carry_out(self.directory, self.tokenizer, self.texts, self.identity, intent)
+        begin_anew(self.directory, self.tokenizer, self.texts)
         self.successor = Line(self.directory, self.tokenizer, self.texts)
         return self.successor
 
@@ -123,28 +123,22 @@ class Line:
         return found
 
 
-def carry_out(
-    directory: Path,
-    tokenizer: Tokenizer,
-    texts: Sequence[Arrival],
-    identity: Identity,
-    intent: Intent,
-) -> None:
-    """What a start of the learner does with an intent."""
-    state = fakes.state()
-    base_of(directory, intent.first_step, state, identity)
-    seen = StandingLeftOut(state.left_out.ranges)
-    line = NewLine(
-        directory,
-        intent,
-        identity,
-        state,
-        fakes.stepper(tokenizer),
-        refetch_from(texts, seen),
-        seen,
-    )
-    assert line.grow(this_machine(torch.device("cpu")), 1, lambda _: None)
-    install(directory, intent)
+def begin_anew(directory: Path, tokenizer: Tokenizer, texts: Sequence[Arrival]) -> None:
+    """What a start of the learner does with an intent that is there."""
+    intent = read_intent(directory)
+    if intent is None or intent.phase == "installed":
+        return
+    identity = msgspec.json.decode((directory / FILE).read_bytes(), type=Identity)
+
+    def learn_again() -> bool:
+        state = fakes.state()
+        base_of(directory, intent.first_step, state, identity)
+        seen = StandingLeftOut(state.left_out.ranges)
+        stepper, refetch = fakes.stepper(tokenizer), refetch_from(texts, seen)
+        line = NewLine(directory, intent, identity, state, stepper, refetch, seen)
+        return line.grow(this_machine(torch.device("cpu")), 1, lambda _: None)
+
+    assert carry_out(directory, intent, learn_again)
 
 
 def refetch_from(texts: Sequence[Arrival], left_out: StandingLeftOut) -> Refetch:
