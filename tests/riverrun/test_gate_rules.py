@@ -26,10 +26,10 @@ from riverrun.settings.load import load_settings
     ],
 )
 def test_a_wrong_rule_is_refused_with_what_is_wrong(rule: str, named: str) -> None:
-    with pytest.raises(InvalidValue, match="gate.rules") as caught:
+    with pytest.raises(InvalidValue, match=r"gate\.rules") as caught:
         parse(rule)
     assert named in str(caught.value)
-    with pytest.raises(InvalidValue, match="gate.rules"):
+    with pytest.raises(InvalidValue, match=r"gate\.rules"):
         load_settings(overrides={"gate.rules": rule})
 
 

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from learner.actions import Action
-from learner.entries import Decided
+from learner.arrival import ranges_of
+from learner.entries import Decided, Learned
+from learner.gate.decisions import carry_out
 from learner.gate.judge import broken_weights
 from learner.gate.panel import panel
 from riverrun.settings import GateSettings
@@ -57,10 +59,6 @@ def test_a_kill_between_decision_and_application_changes_no_bit(
             # A step, and a decision on it that lowers the rate.
             report = river.stepper.step(river.state, [fakes.arrival(100)])
             assert report is not None
-            from learner.arrival import ranges_of
-            from learner.entries import Learned
-            from learner.gate.decisions import carry_out
-
             arrival = fakes.arrival(100)
             assert river.journal is not None
             river.texts.append(arrival)

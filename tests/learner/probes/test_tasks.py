@@ -1,4 +1,4 @@
-"""Probe files are read whole or refused; a group is asked within its time, or skipped and counted."""
+"""Probe files are read whole or refused; a group is asked in its time, or skipped and counted."""
 
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def test_files_of_ones_own_are_groups(tmp_path: Path) -> None:
         '{"kind": "text", "text": "a"}\n\n{"kind": "text", "text": "b", "group": "x"}\n'
     )
     assert from_files([file]) == {"my_shop": [Prose("a")], "x": [Prose("b", "x")]}
-    with pytest.raises(InvalidValue, match="gate.probe_files"):
+    with pytest.raises(InvalidValue, match="probe_files"):
         from_files([tmp_path / "none.jsonl"])
 
 
@@ -110,7 +110,7 @@ def test_the_untouched_models_scores_are_kept_and_groups_come_in_turn(
     numbers = again.examine(state, weights, purse).numbers
     assert set(numbers) == {"control_ratio"}
     assert numbers["control_ratio"] != 1.0
-    assert metrics.probes_skipped.labels("style", "scratch")._value.get() == 1
+    assert metrics.probes_skipped.labels("style", "scratch")._value.get() == 2
 
 
 def test_a_group_that_cannot_be_paid_for_is_skipped_and_counted(
