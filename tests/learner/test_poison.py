@@ -163,4 +163,4 @@ def test_text_that_makes_the_loss_not_finite_changes_no_version(
     assert any("optimizer_reset" in [c.kind for c in m.consequences] for m in river.versions)
     river.learn(documents(AFTER, "clean"))
     assert_close_to_the_best(served(river))
-    assert served(river)[-1] < 0.95 * losses[0]
+    assert served(river)[-1] < 0.99 * losses[0]
