@@ -118,8 +118,10 @@ class Control:
         num_partitions: int,
         guard: Guard = unguarded,
         metrics: LearnerMetrics | None = None,
+        announce: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """plan: of undoing these, as the log stands; raises when it cannot be."""
+        """plan: of undoing these, as the log stands; raises when it cannot be. announce: what
+        `riverrun status` shows."""
         self._directory = directory
         self._commands = commands
         self._state = state
@@ -131,6 +133,7 @@ class Control:
         self._partitions = list(range(num_partitions))
         self._guard = guard
         self._metrics = metrics
+        self._announce = announce
         self.standing = read_standing(directory)
         self._sent: list[tuple[VersionEvent, Any]] = []
         self._intent = read_intent(directory)
@@ -370,6 +373,8 @@ class Control:
         if self._metrics is not None:
             self._metrics.held.set(self.is_held)
             self._metrics.paused.set(self.is_paused)
+        doing = "paused" if self.is_paused else "learning"
+        self._announce(f"{doing}, promotion held" if self.is_held else doing)
 
     def _remember(self, command: Command) -> None:
         self.standing.doing = None

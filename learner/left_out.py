@@ -6,6 +6,7 @@ sends again, or the end of a range that was undone before all of it had arrived.
 Knows nothing of Kafka or of undoing. Read by `intake.py`; what is put into each manifest.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -20,7 +21,7 @@ class StandingLeftOut:
     """Ranges of raw offsets, and a quick look whether a record lies in one."""
 
     def __init__(self, ranges: Iterable[LeftOut] = ()) -> None:
-        self._by_partition: dict[int, list[LeftOut]] = {}
+        self._sorted: dict[tuple[int, str | None], tuple[list[int], list[int]]] = {}
         self.ranges: list[LeftOut] = []
         self.add(ranges)
 
@@ -30,14 +31,25 @@ class StandingLeftOut:
     def add(self, ranges: Iterable[LeftOut]) -> None:
         """From now on these too."""
         self.ranges = merged([*self.ranges, *ranges])
-        self._by_partition = {}
+        self._sorted = {}
         for one in self.ranges:
-            self._by_partition.setdefault(one.partition, []).append(one)
+            firsts, lasts = self._sorted.setdefault((one.partition, one.source), ([], []))
+            firsts.append(one.first)
+            lasts.append(one.last)
 
     def takes(self, partition: int, raw_offset: int, source: str) -> bool:
         """Whether the record is not to be learned."""
-        near = self._by_partition.get(partition, ())
-        return any(one.takes(partition, raw_offset, source) for one in near)
+        if not self._sorted:
+            return False
+        return self._lies_in((partition, None), raw_offset) or self._lies_in(
+            (partition, source), raw_offset
+        )
+
+    def _lies_in(self, key: tuple[int, str | None], raw_offset: int) -> bool:
+        """By bisection: merged ranges do not overlap."""
+        firsts, lasts = self._sorted.get(key, ((), ()))
+        place = bisect_right(firsts, raw_offset) - 1
+        return place >= 0 and raw_offset <= lasts[place]
 
     def part(self, arrivals: Iterable[Arrival]) -> tuple[list[Arrival], list[Arrival]]:
         """Those that are learned, and those that are left out."""

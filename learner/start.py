@@ -257,6 +257,7 @@ def learn_a_line(
                 settings.kafka.num_partitions,
                 guard,
                 metrics,
+                partial(announce, running),
             ),
             released=released,
         ).run()
@@ -282,6 +283,11 @@ def kafka_servers(settings: Settings, running: Running) -> list[str] | None:
 def spoken_files(directory: Path) -> list[Path]:
     """What weights need to speak: everything beside them."""
     return sorted(p for p in directory.iterdir() if p.suffix in {".json", ".jinja"})
+
+
+def announce(running: Running, detail: str) -> None:
+    """What `riverrun status` shows of a learner that is ready."""
+    running.announce("ready", detail=detail)
 
 
 def is_untouched(state: State, journal: Journal) -> bool:

@@ -162,7 +162,6 @@ class NewLine:
         state = self._state
         if isinstance(entry, Learned) and entry.step >= self._intent.first_step:
             self._act()
-        is_before = not isinstance(entry, Learned) or entry.step < self._intent.first_step
         match entry:
             case Learned() if not entry.ranges:
                 return self._rehearse(entry)
@@ -174,7 +173,7 @@ class NewLine:
             case Diverted():
                 return self._learn_new(self._refetch(entry.ranges, state.progress.marks))
             case Published():
-                if entry.step < self._intent.first_step and is_before:
+                if entry.step < self._intent.first_step:
                     redo(state, entry, self._stepper, self._refetch)
                     self._append(entry)
                     if entry.version in self._announced:
