@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from learner.announcements import Announcements
 from learner.arrival import Arrival, ranges_of, raw_of
 from learner.checkpoint import Checkpoints
+from learner.content import content_of
 from learner.control import Control
 from learner.entries import Diverted, Emptied
 from learner.gate.decisions import carry_out
@@ -128,7 +129,8 @@ class Loop:
         arrivals: list[Arrival] = []
         num_tokens = 0
         while len(self.intake):
-            num_tokens += self.stepper.framing.num_tokens(self.intake.first().document.text)
+            content = content_of(self.intake.first().document)
+            num_tokens += self.stepper.framing.num_tokens(content)
             if arrivals and num_tokens > limit:
                 break
             arrivals.append(self.intake.take())
@@ -189,7 +191,7 @@ class Loop:
         if not self._is_reserved:
             self._is_reserved = True
             self.checkpoints.reserve(self.state)
-        self.gate.see(self.state, report, [one.document.text for one in arrivals])
+        self.gate.see(self.state, report, [content_of(one.document) for one in arrivals])
         observe_step(self.metrics, report, time.perf_counter() - began)
         if not report.is_finite:
             log.error("step %d was skipped: loss or gradient is not finite", report.step)

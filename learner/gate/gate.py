@@ -18,11 +18,12 @@ from typing import NamedTuple, Protocol
 from torch import Tensor
 
 from learner.actions import Action
+from learner.content import Content
 from learner.entries import Ability, Decided
 from learner.gate.blame import sources_to_blame
 from learner.gate.budget import budget_used
 from learner.gate.judge import broken_weights, held_out_losses, learned_ratio
-from learner.gate.panel import HEAD_CHARACTERS, panel
+from learner.gate.panel import head_of, panel
 from learner.gate.purse import Purse
 from learner.gate.reference import Reference
 from learner.gate.rules import rules_of, verdict
@@ -67,11 +68,11 @@ class Gate:
         self._examiners = examiners
         self._rules = rules_of([*settings.rules, *settings.more_rules])
         self._since = Since()
-        self._nats: dict[str, float] = {}
+        self._nats: dict[Content, float] = {}
         self._abilities: dict[str, Ability] = {}
         self.purse = Purse(settings.judging_share)
 
-    def see(self, state: State, report: StepReport, texts: Sequence[str] = ()) -> None:
+    def see(self, state: State, report: StepReport, texts: Sequence[Content] = ()) -> None:
         """texts: new ones that the step was done on."""
         self._since.see(state, report, texts)
 
@@ -147,7 +148,7 @@ class Gate:
             self._on_learned(state, weights, numbers)
         if not sheets:
             return
-        cost = sum(self._surprise.num_tokens(sheet.text) for sheet in sheets)
+        cost = sum(self._surprise.num_tokens(sheet.content) for sheet in sheets)
         with self.purse.paying("panel", cost):
             found = held_out_losses(
                 state.model,
@@ -164,7 +165,7 @@ class Gate:
         self, state: State, weights: Mapping[str, Tensor], numbers: dict[str, float]
     ) -> None:
         """Without enough held-out text: whether what was just learned is known better."""
-        texts = [text[:HEAD_CHARACTERS] for text in self._since.texts if text]
+        texts = [head_of(text) for text in self._since.texts if text]
         if texts and self._reference.is_there:
             num_tokens = 2 * sum(self._surprise.num_tokens(text) for text in texts)
             with self.purse.paying("panel", num_tokens):

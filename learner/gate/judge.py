@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from learner.content import Content, told
 from learner.gate.panel import Sheet
 from learner.gate.reference import Reference
 from learner.watch.surprise import Surprise, wearing
@@ -27,7 +28,7 @@ class HeldOutLosses(NamedTuple):
     """Of the candidate: numbers for the rules, and nats by text for the next reference."""
 
     numbers: dict[str, float]
-    nats: dict[str, float]
+    nats: dict[Content, float]
 
 
 @torch.no_grad()
@@ -49,10 +50,10 @@ def held_out_losses(
     least_texts: int,
 ) -> HeldOutLosses:
     """weights: the candidate's. Ratios only where at least so many texts are evidence."""
-    texts = [sheet.text for sheet in sheets]
+    texts = [sheet.content for sheet in sheets]
     with wearing(model, weights):
         own = surprise.nats(model, texts)
-    num_bytes = sum(len(text.encode()) for text in texts)
+    num_bytes = sum(len(told(content).encode()) for content in texts)
     numbers = {
         "panel_texts": float(len(texts)),
         "held_out_bits_per_byte": _finite(sum(own) / math.log(2) / num_bytes),
@@ -75,7 +76,7 @@ def held_out_losses(
 def learned_ratio(
     model: Decoder,
     weights: Mapping[str, Tensor],
-    texts: Sequence[str],
+    texts: Sequence[Content],
     surprise: Surprise,
     reference: Reference,
 ) -> float:

@@ -6,6 +6,7 @@ Told of each step by `loop.py`; read, and begun anew, by `gate.py`.
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 
+from learner.content import Content
 from learner.gate.blame import NAMING, NEW, RATE
 from learner.state import State
 from learner.step import StepReport
@@ -23,11 +24,11 @@ class Since:
         self.findings: Counter[str] = Counter()
         self.num_non_finite = 0
         self.blamed: dict[str, str] = {}
-        self.texts: deque[str] = deque(maxlen=NUM_TEXTS)
+        self.texts: deque[Content] = deque(maxlen=NUM_TEXTS)
         self.forgetting: float | None = None
         self.bits_per_byte: float | None = None
 
-    def see(self, state: State, report: StepReport, texts: Sequence[str]) -> None:
+    def see(self, state: State, report: StepReport, texts: Sequence[Content]) -> None:
         self.texts.extend(texts)
         for source, num in report.num_documents.items():
             if report.work == "new" and is_new(state, source, num):
