@@ -11,7 +11,7 @@ is promoted; the decision says so.
 Knows nothing of the store's files, Kafka or the journal. Called by `loop.py`.
 """
 
-import logging
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
@@ -37,8 +37,6 @@ LEAST_TOKENS = 256
 """Of the panel, however little time there is: a version is never promoted unjudged."""
 STICKY = ("share.", "lost.", "general_share", "control_ratio")
 """Numbers that are not measured for each version; what was measured last still holds."""
-
-log = logging.getLogger(__name__)
 
 
 class Examined(NamedTuple):
@@ -96,7 +94,7 @@ class Gate:
         return Decided(
             step=state.progress.step,
             actions=[Action(kind=found.kind), *found.actions],
-            numbers=numbers,
+            numbers={name: v for name, v in numbers.items() if math.isfinite(v)},
             reason=f"{occasion}: {'; '.join(found.reasons) or self._evidence(numbers)}",
             streaks=found.streaks,
             blamed=still_new(state, blamed) if is_best else blamed,
@@ -159,7 +157,7 @@ class Gate:
                 self._settings.least_texts,
             )
         numbers |= found.numbers
-        self._nats = found.nats
+        self._nats |= found.nats
 
     def _on_learned(
         self, state: State, weights: Mapping[str, Tensor], numbers: dict[str, float]
@@ -169,9 +167,9 @@ class Gate:
         if texts and self._reference.is_there:
             num_tokens = 2 * sum(self._surprise.num_tokens(text) for text in texts)
             with self.purse.paying("panel", num_tokens):
-                numbers["learned_ratio"] = learned_ratio(
-                    state.model, weights, texts, self._surprise, self._reference
-                )
+                found = learned_ratio(state.model, weights, texts, self._surprise, self._reference)
+            numbers |= found.numbers
+            self._nats |= found.nats
 
     def _evidence(self, numbers: Mapping[str, float]) -> str:
         """Why it is promoted, when no rule spoke."""

@@ -24,7 +24,7 @@ WORST = 1e6
 """A ratio or loss that is not finite; JSON knows no infinity."""
 
 
-class HeldOutLosses(NamedTuple):
+class Losses(NamedTuple):
     """Of the candidate: numbers for the rules, and nats by text for the next reference."""
 
     numbers: dict[str, float]
@@ -48,7 +48,7 @@ def held_out_losses(
     surprise: Surprise,
     reference: Reference,
     least_texts: int,
-) -> HeldOutLosses:
+) -> Losses:
     """weights: the candidate's. Ratios only where at least so many texts are evidence."""
     texts = [sheet.content for sheet in sheets]
     with wearing(model, weights):
@@ -70,7 +70,7 @@ def held_out_losses(
             _ratio(some) for some in _by_source(pairs).values() if len(some) >= least_texts / 2
         ]
         numbers["worst_ratio"] = max([*ratios, numbers["held_out_ratio"]])
-    return HeldOutLosses(numbers, dict(zip(texts, own, strict=True)))
+    return Losses(numbers, dict(zip(texts, own, strict=True)))
 
 
 def learned_ratio(
@@ -79,12 +79,13 @@ def learned_ratio(
     texts: Sequence[Content],
     surprise: Surprise,
     reference: Reference,
-) -> float:
+) -> Losses:
     """Loss of texts that were learned over the reference's, which did not."""
     with wearing(model, weights):
-        own = sum(surprise.nats(model, texts))
+        own = surprise.nats(model, texts)
     theirs = sum(reference.nats(model, surprise, texts))
-    return _finite(own / theirs) if theirs > 0 else 1.0
+    ratio = _finite(sum(own) / theirs) if theirs > 0 else 1.0
+    return Losses({"learned_ratio": ratio}, dict(zip(texts, own, strict=True)))
 
 
 Pair = tuple[Sheet, float, float]

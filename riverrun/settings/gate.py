@@ -103,7 +103,7 @@ class GateSettings(Section):
         "perplexity must not rise. Unset: prose of our own (pretrained models).",
     )
     control_tokens: int = Field(
-        256, ge=16, le=1_000_000, description="Of it, what each candidate is judged on."
+        128, ge=16, le=1_000_000, description="Of it, what each candidate is judged on."
     )
     max_control_ratio: float = Field(
         1.03,
