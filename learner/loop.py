@@ -86,6 +86,10 @@ class Loop:
     def run(self) -> None:
         # A kill may have come between a version and its line in the journal. Its weights are the
         # ones at hand: published again, they are the same version, and no version stays unknown.
+        pending = self.state.gate.pending(self.state.progress.step)
+        if pending is not None and pending.verdict == "roll_back" and not self._has_unpublished:
+            # A kill came between its version and the intent.
+            self._roll_back(pending)
         self._publish((self.control and self.control.reason) or "resumed")
         while not self.stop.is_set():
             self.turn()
@@ -191,7 +195,7 @@ class Loop:
         if not self._is_reserved:
             self._is_reserved = True
             self.checkpoints.reserve(self.state)
-        self.gate.see(self.state, report, [one.document.text for one in arrivals])
+        self.gate.see(self.state, report, [content_of(one.document) for one in arrivals])
         observe_step(self.metrics, report, time.perf_counter() - began)
         if not report.is_finite:
             log.error("step %d was skipped: loss or gradient is not finite", report.step)

@@ -47,8 +47,7 @@ def observe_decision(metrics: LearnerMetrics, decided: Decided, purse: Purse) ->
     for action in decided.actions:
         metrics.decisions.labels(action.kind).inc()
     metrics.judging_share.set(purse.spent_share())
-    metrics.judging_seconds.inc(max(0.0, purse.spent_s - metrics.judging_told_s))
-    metrics.judging_told_s = purse.spent_s
+    metrics.judging_seconds.inc(purse.newly_spent_s())
     for name in ("held_out_ratio", "control_ratio", "general_share", "budget_used"):
         if name in decided.numbers:
             getattr(metrics, name).set(decided.numbers[name])

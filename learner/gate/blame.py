@@ -1,7 +1,7 @@
 """Whose text may have done harm since the best version.
 
     drift, narrowing, non_finite    a finding named the source: it is to blame, before others
-    new                             its first text came since the best version, and harm with it
+    new                             its first text came just before the best version, or since
     exploding                       the rate is to blame, and no source
 
 Text makes the untouched model better, or at least it is no source's fault when it does not: as long

@@ -11,22 +11,23 @@ is promoted; the decision says so.
 Knows nothing of the store's files, Kafka or the journal. Called by `loop.py`.
 """
 
-import logging
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
 from learner.actions import Action
+from learner.content import Content
 from learner.entries import Ability, Decided
 from learner.gate.blame import sources_to_blame
 from learner.gate.budget import budget_used
 from learner.gate.judge import broken_weights, held_out_losses, learned_ratio
-from learner.gate.panel import HEAD_CHARACTERS, panel
+from learner.gate.panel import head_of, panel
 from learner.gate.purse import Purse
 from learner.gate.reference import Reference
 from learner.gate.rules import rules_of, verdict
-from learner.gate.since import Since
+from learner.gate.since import Since, still_new
 from learner.state import State
 from learner.step import StepReport
 from learner.watch.surprise import Surprise
@@ -36,8 +37,6 @@ LEAST_TOKENS = 256
 """Of the panel, however little time there is: a version is never promoted unjudged."""
 STICKY = ("share.", "lost.", "general_share", "control_ratio")
 """Numbers that are not measured for each version; what was measured last still holds."""
-
-log = logging.getLogger(__name__)
 
 
 class Examined(NamedTuple):
@@ -67,11 +66,11 @@ class Gate:
         self._examiners = examiners
         self._rules = rules_of([*settings.rules, *settings.more_rules])
         self._since = Since()
-        self._nats: dict[str, float] = {}
+        self._nats: dict[Content, float] = {}
         self._abilities: dict[str, Ability] = {}
         self.purse = Purse(settings.judging_share)
 
-    def see(self, state: State, report: StepReport, texts: Sequence[str] = ()) -> None:
+    def see(self, state: State, report: StepReport, texts: Sequence[Content] = ()) -> None:
         """texts: new ones that the step was done on."""
         self._since.see(state, report, texts)
 
@@ -95,10 +94,10 @@ class Gate:
         return Decided(
             step=state.progress.step,
             actions=[Action(kind=found.kind), *found.actions],
-            numbers=numbers,
+            numbers={name: v for name, v in numbers.items() if math.isfinite(v)},
             reason=f"{occasion}: {'; '.join(found.reasons) or self._evidence(numbers)}",
             streaks=found.streaks,
-            blamed={} if is_best else blamed,
+            blamed=still_new(state, blamed) if is_best else blamed,
             is_best=is_best,
             abilities=self._abilities,
         )
@@ -147,7 +146,7 @@ class Gate:
             self._on_learned(state, weights, numbers)
         if not sheets:
             return
-        cost = sum(self._surprise.num_tokens(sheet.text) for sheet in sheets)
+        cost = sum(self._surprise.num_tokens(sheet.content) for sheet in sheets)
         with self.purse.paying("panel", cost):
             found = held_out_losses(
                 state.model,
@@ -158,19 +157,19 @@ class Gate:
                 self._settings.least_texts,
             )
         numbers |= found.numbers
-        self._nats = found.nats
+        self._nats |= found.nats
 
     def _on_learned(
         self, state: State, weights: Mapping[str, Tensor], numbers: dict[str, float]
     ) -> None:
         """Without enough held-out text: whether what was just learned is known better."""
-        texts = [text[:HEAD_CHARACTERS] for text in self._since.texts if text]
+        texts = [head_of(text) for text in self._since.texts if text]
         if texts and self._reference.is_there:
             num_tokens = 2 * sum(self._surprise.num_tokens(text) for text in texts)
             with self.purse.paying("panel", num_tokens):
-                numbers["learned_ratio"] = learned_ratio(
-                    state.model, weights, texts, self._surprise, self._reference
-                )
+                found = learned_ratio(state.model, weights, texts, self._surprise, self._reference)
+            numbers |= found.numbers
+            self._nats |= found.nats
 
     def _evidence(self, numbers: Mapping[str, float]) -> str:
         """Why it is promoted, when no rule spoke."""

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from learner.content import Content, told
 from learner.gate.panel import Sheet
 from learner.gate.reference import Reference
 from learner.watch.surprise import Surprise, wearing
@@ -23,11 +24,11 @@ WORST = 1e6
 """A ratio or loss that is not finite; JSON knows no infinity."""
 
 
-class HeldOutLosses(NamedTuple):
+class Losses(NamedTuple):
     """Of the candidate: numbers for the rules, and nats by text for the next reference."""
 
     numbers: dict[str, float]
-    nats: dict[str, float]
+    nats: dict[Content, float]
 
 
 @torch.no_grad()
@@ -47,12 +48,12 @@ def held_out_losses(
     surprise: Surprise,
     reference: Reference,
     least_texts: int,
-) -> HeldOutLosses:
+) -> Losses:
     """weights: the candidate's. Ratios only where at least so many texts are evidence."""
-    texts = [sheet.text for sheet in sheets]
+    texts = [sheet.content for sheet in sheets]
     with wearing(model, weights):
         own = surprise.nats(model, texts)
-    num_bytes = sum(len(text.encode()) for text in texts)
+    num_bytes = sum(len(told(content).encode()) for content in texts)
     numbers = {
         "panel_texts": float(len(texts)),
         "held_out_bits_per_byte": _finite(sum(own) / math.log(2) / num_bytes),
@@ -69,21 +70,22 @@ def held_out_losses(
             _ratio(some) for some in _by_source(pairs).values() if len(some) >= least_texts / 2
         ]
         numbers["worst_ratio"] = max([*ratios, numbers["held_out_ratio"]])
-    return HeldOutLosses(numbers, dict(zip(texts, own, strict=True)))
+    return Losses(numbers, dict(zip(texts, own, strict=True)))
 
 
 def learned_ratio(
     model: Decoder,
     weights: Mapping[str, Tensor],
-    texts: Sequence[str],
+    texts: Sequence[Content],
     surprise: Surprise,
     reference: Reference,
-) -> float:
+) -> Losses:
     """Loss of texts that were learned over the reference's, which did not."""
     with wearing(model, weights):
-        own = sum(surprise.nats(model, texts))
+        own = surprise.nats(model, texts)
     theirs = sum(reference.nats(model, surprise, texts))
-    return _finite(own / theirs) if theirs > 0 else 1.0
+    ratio = _finite(sum(own) / theirs) if theirs > 0 else 1.0
+    return Losses({"learned_ratio": ratio}, dict(zip(texts, own, strict=True)))
 
 
 Pair = tuple[Sheet, float, float]

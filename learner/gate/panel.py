@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from learner.content import Content, told
 from learner.watch.held_out import Cell, HeldOut
 
 HEAD_CHARACTERS = 256
@@ -22,15 +23,20 @@ class Sheet(NamedTuple):
 
     source: str
     is_newest: bool
-    text: str
+    content: Content
 
 
-def panel(held_out: HeldOut, num_tokens: Callable[[str], int], budget: int) -> list[Sheet]:
+def head_of(content: Content) -> Content:
+    """A text's beginning; a conversation as it is."""
+    return content[:HEAD_CHARACTERS] if isinstance(content, str) else content
+
+
+def panel(held_out: HeldOut, num_tokens: Callable[[Content], int], budget: int) -> list[Sheet]:
     """Sheets of about `budget` tokens; at least one, if there is held-out text at all."""
     chosen: list[Sheet] = []
     spent = 0
     for sheet in _in_turn(held_out):
-        cost = num_tokens(sheet.text)
+        cost = num_tokens(sheet.content)
         if chosen and spent + cost > budget:
             break
         chosen.append(sheet)
@@ -55,11 +61,10 @@ def _in_turn(held_out: HeldOut) -> Iterator[Sheet]:
                 yield sheet
 
 
-def _rounds(cells: Sequence[Cell]) -> Iterator[tuple[Cell, str]]:
+def _rounds(cells: Sequence[Cell]) -> Iterator[tuple[Cell, Content]]:
     """One text of each cell, then the next of each."""
     waiting = [
-        (cell, sorted((held.text[:HEAD_CHARACTERS] for held in cell.texts), key=_place))
-        for cell in cells
+        (cell, sorted((head_of(held.content) for held in cell.texts), key=_place)) for cell in cells
     ]
     for number in range(max((len(texts) for _, texts in waiting), default=0)):
         for cell, texts in waiting:
@@ -67,5 +72,5 @@ def _rounds(cells: Sequence[Cell]) -> Iterator[tuple[Cell, str]]:
                 yield cell, texts[number]
 
 
-def _place(text: str) -> bytes:
-    return hashlib.blake2b(text.encode(), digest_size=8, person=b"panel").digest()
+def _place(content: Content) -> bytes:
+    return hashlib.blake2b(told(content).encode(), digest_size=8, person=b"panel").digest()

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-LONGEST_SAVED_S = 5.0
+LONGEST_SAVED_S = 15.0
 """A quiet hour does not pay for a storm of judging."""
 FORGET = 0.8
 """Of the usual cost of a kind of work that one more measurement leaves."""
@@ -25,7 +25,7 @@ class Purse:
         self._began = self._last = now()
         self._saved_s = LONGEST_SAVED_S * share
         self._costs: dict[str, float] = {}
-        self.spent_s = 0.0
+        self.spent_s = self._told_s = 0.0
 
     def usual_s(self, work: str) -> float:
         """What this kind of work cost lately, seconds a unit; 0 before it was ever done."""
@@ -56,6 +56,11 @@ class Purse:
             if num > 0:
                 before = self._costs.get(work, took_s / num)
                 self._costs[work] = FORGET * before + (1 - FORGET) * took_s / num
+
+    def newly_spent_s(self) -> float:
+        """Since the last call."""
+        new_s, self._told_s = self.spent_s - self._told_s, self.spent_s
+        return new_s
 
     def spent_share(self) -> float:
         """Of all the time since the beginning."""

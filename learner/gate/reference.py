@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from learner.content import Content
 from learner.watch.surprise import Surprise, wearing
 from riverrun.errors import StoreError
 from riverrun.model.decoder import Decoder
@@ -26,14 +27,14 @@ class Reference:
     def __init__(self, dtype: torch.dtype) -> None:
         self._dtype = dtype
         self._weights: dict[str, Tensor] | None = None
-        self._nats: dict[str, float] = {}
+        self._nats: dict[Content, float] = {}
 
     @property
     def is_there(self) -> bool:
         return self._weights is not None
 
     @torch.no_grad()
-    def become(self, weights: Mapping[str, Tensor], nats: Mapping[str, float]) -> None:
+    def become(self, weights: Mapping[str, Tensor], nats: Mapping[Content, float]) -> None:
         """Copy `weights`, which pay `nats` for these texts."""
         if self._weights is None or self._weights.keys() != weights.keys():
             self._weights = {
@@ -56,7 +57,7 @@ class Reference:
         self._nats = {}
         return True
 
-    def nats(self, model: Decoder, surprise: Surprise, texts: Sequence[str]) -> list[float]:
+    def nats(self, model: Decoder, surprise: Surprise, texts: Sequence[Content]) -> list[float]:
         """Of each text under the reference's weights."""
         assert self._weights is not None, "a reference is there"
         unknown = [text for text in dict.fromkeys(texts) if text not in self._nats]
@@ -69,6 +70,6 @@ class Reference:
             del self._nats[next(iter(self._nats))]
         return found
 
-    def num_unknown(self, texts: Sequence[str]) -> int:
+    def num_unknown(self, texts: Sequence[Content]) -> int:
         """Texts that would have to be measured."""
         return sum(text not in self._nats for text in texts)

@@ -6,8 +6,8 @@ What was learned since the best version is learned again, without what is to bla
     the rate                                 nothing is; it is lower from there
     nobody                                   everything since then is left out
 
-Raw offsets that are left out stay on record in each later manifest, and are counted. Going back to
-the same version a second time takes the lowered rate along too: text alone was not the cause.
+Going back to the same version a second time leaves everything out: whatever it was, it is in there.
+Raw offsets that are left out stay on record in each later manifest, and are counted.
 
 Knows nothing of how a new line is learned (`undo/carry_out.py`). Called by `loop.py`.
 """
@@ -52,9 +52,10 @@ def roll_back(
     spans = list(spans_since(store, state.progress.version, facts.best_step))
     spans += state.progress.pending
     sources = sources_to_blame(decided.blamed, facts.best_step)
-    if sources:
+    is_second = facts.num_roll_backs > 0 and facts.best_step > 0
+    if sources and not is_second:
         left_out = merged(_range(span, source) for span in spans for source in sources)
-    elif is_rate_to_blame(decided.blamed, facts.best_step):
+    elif is_rate_to_blame(decided.blamed, facts.best_step) and not is_second:
         left_out = []
     else:
         left_out = merged(_range(span, span.only) for span in spans)
@@ -72,7 +73,7 @@ def roll_back(
         kind="rolled_back",
         subject=", ".join(sources),
         quarantine=[a.subject for a in decided.actions if a.kind == "quarantine"],
-        actions=rate_actions(state) if not left_out or facts.num_roll_backs else [],
+        actions=[] if left_out else rate_actions(state),
     )
     num_documents = sum(span.num_documents for span in spans) if left_out else 0
     return RollBack(facts.best, intent, num_documents)

@@ -4,12 +4,15 @@ Told of each step by `loop.py`; read, and begun anew, by `gate.py`.
 """
 
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from learner.content import Content
 from learner.gate.blame import NAMING, NEW, RATE
 from learner.state import State
 from learner.step import StepReport
 
+NEW_DOCUMENTS = 32
+"""Of a source that has just come."""
 NUM_TEXTS = 8
 """The newest ones, of this version or others."""
 
@@ -21,14 +24,14 @@ class Since:
         self.findings: Counter[str] = Counter()
         self.num_non_finite = 0
         self.blamed: dict[str, str] = {}
-        self.texts: deque[str] = deque(maxlen=NUM_TEXTS)
+        self.texts: deque[Content] = deque(maxlen=NUM_TEXTS)
         self.forgetting: float | None = None
         self.bits_per_byte: float | None = None
 
-    def see(self, state: State, report: StepReport, texts: Sequence[str]) -> None:
+    def see(self, state: State, report: StepReport, texts: Sequence[Content]) -> None:
         self.texts.extend(texts)
         for source, num in report.num_documents.items():
-            if report.work == "new" and state.held_out.num_counted(source) <= num:
+            if report.work == "new" and is_new(state, source, num):
                 self.blamed.setdefault(source, NEW)
         for finding in report.findings:
             self.findings[finding.kind] += 1
@@ -56,3 +59,15 @@ class Since:
         self.findings = Counter()
         self.num_non_finite = 0
         self.blamed = {}
+
+
+def is_new(state: State, source: str, num_last: int = 0) -> bool:
+    """Whether `source` came lately, among others that did not. num_last: its documents in the last
+    step."""
+    counted = state.held_out.num_counted(source)
+    return counted <= max(NEW_DOCUMENTS, num_last) and state.held_out.most_counted > NEW_DOCUMENTS
+
+
+def still_new(state: State, blamed: Mapping[str, str]) -> dict[str, str]:
+    """Of `blamed`, what outlives a version that is the best: sources that have just come."""
+    return {s: NEW for s, kind in blamed.items() if kind == NEW and is_new(state, s)}

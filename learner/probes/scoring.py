@@ -17,6 +17,8 @@ from riverrun.model.decoder import Decoder
 from riverrun.model.write import write
 
 ANSWER_TOKENS = 24
+NOT_FINITE = 1e6
+"""As bad as can be: a loss is high, a margin low."""
 MOST_PERPLEXITY = 1.25
 """Of a text, over the untouched model's."""
 
@@ -59,7 +61,10 @@ class Scorer:
                     found.append(1.0 if is_right else -1.0)
                 case Prose():
                     found.append(sum(own) / sum(num_targets))
-        return [score if math.isfinite(score) else -1e6 for score in found]
+        return [
+            score if math.isfinite(score) else NOT_FINITE * (1 if isinstance(task, Prose) else -1)
+            for task, score in zip(tasks, found, strict=True)
+        ]
 
     def _examples(self, task: Task) -> list[Example]:
         match task:

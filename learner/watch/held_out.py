@@ -149,6 +149,11 @@ class HeldOut:
         """Documents of `source` so far, learned or held out."""
         return self._counts.get(source, 0)
 
+    @property
+    def most_counted(self) -> int:
+        """Of the source with most documents."""
+        return max(self._counts.values(), default=0)
+
     def route(self, arrivals: Sequence[Arrival]) -> Routing:
         """Which arrivals are learned and which are held out; changes nothing yet."""
         routing = Routing([], [])

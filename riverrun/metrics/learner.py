@@ -126,7 +126,6 @@ class LearnerMetrics:
         self.judging_seconds = Counter(
             "riverrun_learner_judging_seconds", "Time that judging took.", registry=registry
         )
-        self.judging_told_s = 0.0
         self.held_out_ratio = Gauge(
             "riverrun_learner_held_out_ratio",
             "Held-out loss of the last candidate over the best promoted version's, same texts.",

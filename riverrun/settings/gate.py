@@ -14,7 +14,7 @@ RULES = (
     # What is served stays within 1% of the best that was, also for the source that lost most.
     "when worst_ratio > 1.01 then hold",
     # A candidate that stays worse is pulled about by its updates: smaller ones first, then back.
-    "when worst_ratio > 1.01 for 8 versions then lower_rate 0.5",
+    "when worst_ratio > 1.01 and rate_factor > 0.1 for 8 versions then lower_rate 0.5",
     "when worst_ratio > 1.03 for 24 versions then lower_rate 0.5, quarantine, roll_back",
     "when worst_ratio > 1.3 for 4 versions then lower_rate 0.25, quarantine, roll_back",
     # Without held-out text: what was just learned must at least be known better than before.
@@ -25,7 +25,8 @@ RULES = (
     # Skipped steps in a row: moments that overflow, or a rate that does.
     "when non_finite > 0 for 3 versions then lower_rate 0.5, reset_optimizer",
     # Gradients that explode do harm when the loss says so too.
-    "when findings.exploding > 0 and worst_ratio > 1.01 then lower_rate 0.5, reset_optimizer",
+    "when findings.exploding > 0 and worst_ratio > 1.01 and rate_factor > 0.1 "
+    "then lower_rate 0.5, reset_optimizer",
     # A stall with steep gradients: the updates do not add up. With flat ones: a push.
     "when findings.plateau > 0 and rate_factor > 0.2 then lower_rate 0.5",
     "when findings.saddle > 0 then reset_optimizer, rewarm_rate",
@@ -102,7 +103,7 @@ class GateSettings(Section):
         "perplexity must not rise. Unset: prose of our own (pretrained models).",
     )
     control_tokens: int = Field(
-        256, ge=16, le=1_000_000, description="Of it, what each candidate is judged on."
+        128, ge=16, le=1_000_000, description="Of it, what each candidate is judged on."
     )
     max_control_ratio: float = Field(
         1.03,
