@@ -44,6 +44,12 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "model": ("riverrun.cli.model:model", "List, inspect and fetch models."),
         "bench": ("riverrun.cli.bench:bench", "Measure what the documents claim."),
     },
+    "What the learner is told": {
+        "tell": ("riverrun.cli.tell:tell", "Promote, hold, release, roll back, pause, resume."),
+        "undo": ("riverrun.cli.undo:undo", "Take text out of the weights again."),
+        "quarantine": ("riverrun.cli.tell:quarantine", "Learn nothing of a source for now."),
+        "release": ("riverrun.cli.tell:release_source", "Trust a source again, learn its text."),
+    },
     "One process, in the foreground": {
         "broker": ("riverrun.cli.processes:broker", "The embedded Apache Kafka."),
         "stream": ("riverrun.cli.processes:stream", "Raw text to clean documents."),

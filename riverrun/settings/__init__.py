@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from riverrun.settings.gate import GateSettings
 from riverrun.settings.kafka import BrokerSettings, KafkaSettings
 from riverrun.settings.learner import LearnerSettings
 from riverrun.settings.section import Section
@@ -22,6 +23,7 @@ from riverrun.settings.watch import WatchSettings
 
 __all__ = [
     "BrokerSettings",
+    "GateSettings",
     "KafkaSettings",
     "LearnerSettings",
     "Section",
@@ -58,6 +60,7 @@ class Settings(BaseSettings):
     stream: StreamSettings = StreamSettings()
     learner: LearnerSettings = LearnerSettings()
     watch: WatchSettings = WatchSettings()
+    gate: GateSettings = GateSettings()
     store: StoreSettings = StoreSettings()
     serving: ServingSettings = ServingSettings()
     supervisor: SupervisorSettings = SupervisorSettings()

@@ -27,7 +27,7 @@ NOT_SETTINGS = {
     "RIVERRUN_TEST_DATA",
     "RIVERRUN_TEST_KILLS",
 }
-PATHS = {"data_dir", "origin_file", "ssl_cafile", "ssl_certfile", "ssl_keyfile"}
+PATHS = {"data_dir", "control_file", "origin_file", "ssl_cafile", "ssl_certfile", "ssl_keyfile"}
 
 
 def load_settings(
