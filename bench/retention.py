@@ -57,8 +57,8 @@ NUM_LOOKS = 4
 NUM_RETRAININGS = 10
 ONLINE = ("ours", "naive", "avalanche:Replay", "avalanche:EWC", "avalanche:LwF", "avalanche:A-GEM")
 STRATEGIES = (*ONLINE, "retrain")
-AGEM_SAMPLE = 4
-"""Blocks of its reference gradient in each step: twice the new ones."""
+AGEM_SAMPLE = 16
+"""Blocks of its reference gradient in each step, as few as the adapter allows."""
 PLUGINS = {
     "avalanche:EWC": "avalanche:EWC:ewc_lambda=10",
     "avalanche:LwF": "avalanche:LwF",
