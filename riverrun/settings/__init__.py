@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from riverrun.settings.client import ClientSettings
 from riverrun.settings.kafka import BrokerSettings, KafkaSettings
 from riverrun.settings.learner import LearnerSettings
 from riverrun.settings.section import Section
@@ -22,6 +23,7 @@ from riverrun.settings.watch import WatchSettings
 
 __all__ = [
     "BrokerSettings",
+    "ClientSettings",
     "KafkaSettings",
     "LearnerSettings",
     "Section",
@@ -53,6 +55,9 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="What the log files hold."
     )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="Form of the log lines: for people, or one JSON object a line."
+    )
     kafka: KafkaSettings = KafkaSettings()
     broker: BrokerSettings = BrokerSettings()
     stream: StreamSettings = StreamSettings()
@@ -60,4 +65,5 @@ class Settings(BaseSettings):
     watch: WatchSettings = WatchSettings()
     store: StoreSettings = StoreSettings()
     serving: ServingSettings = ServingSettings()
+    client: ClientSettings = ClientSettings()
     supervisor: SupervisorSettings = SupervisorSettings()

@@ -21,8 +21,20 @@ from riverrun.workspace import Workspace, replace_file
 
 Layer = dict[str, Any]
 
-NOT_SETTINGS = {"RIVERRUN_CACHE", "RIVERRUN_SUPERVISED"}
-PATHS = {"data_dir", "origin_file", "ssl_cafile", "ssl_certfile", "ssl_keyfile"}
+NOT_SETTINGS = {"RIVERRUN_CACHE", "RIVERRUN_SUPERVISED", "RIVERRUN_TOKEN"}
+PATHS = {
+    "data_dir",
+    "origin_file",
+    "ssl_cafile",
+    "ssl_certfile",
+    "ssl_keyfile",
+    "tls_ca",
+    "tls_cert",
+    "tls_client_ca",
+    "tls_key",
+    "token_file",
+    "tokens_file",
+}
 
 
 def load_settings(
