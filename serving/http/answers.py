@@ -100,6 +100,7 @@ async def _stream(
                 {"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **_version_header()}
             )
             response.headers["x-request-id"] = current_call().request_id
+            response.headers["Server"] = "riverrun"
             await response.prepare(request)
             request[STREAM] = response
             if shape.opening is not None:

@@ -75,8 +75,8 @@ class Fields:
         for name, values in neutral.items():
             value = self.take(name)
             if value is not None and value not in values:
-                shown = " or ".join(repr(one) for one in values)
-                allowed = f"nothing here{f' (or {shown})' if values else ''}: not supported"
+                shown = " or ".join(repr(one) for one in values) or "nothing"
+                allowed = f"{shown}: anything else is not supported here"
                 raise InvalidValue(self.name(name), value, allowed)
 
     def finish(self) -> None:

@@ -36,6 +36,9 @@ from serving.status_codes import row_of
 log = logging.getLogger(__name__)
 
 REQUEST_ID_HEADER = "x-request-id"
+SERVER = "riverrun"
+"""Instead of the library and its version."""
+
 KEEPALIVE_S = 75.0
 """Above the 60 s after which common balancers drop a silent connection themselves."""
 
@@ -151,6 +154,7 @@ class HttpServer:
                 )
         if not response.prepared:
             response.headers[REQUEST_ID_HEADER] = call.request_id
+            response.headers["Server"] = SERVER
         return response
 
     async def _checked(
