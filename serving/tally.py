@@ -6,12 +6,13 @@ Knows nothing of requests but their counts.
 
 import time
 from collections import deque
-from typing import Literal
+from typing import Literal, get_args
 
 from riverrun.metrics import ServingMetrics
 from riverrun.store import Manifest
 
 Age = Literal["live", "previous", "older"]
+AGES: tuple[Age, ...] = get_args(Age)
 RATE_WINDOW_S = 10.0
 RATE_SAMPLE_S = 0.25
 
@@ -29,6 +30,9 @@ class Tally:
         self.freshness_s: float | None = None
         self.live: str | None = None
         self.previous: str | None = None
+        # Found once: finding a label takes longer than counting.
+        self._first = {age: metrics.first_token_seconds.labels(age) for age in AGES}
+        self._between = {age: metrics.between_tokens_seconds.labels(age) for age in AGES}
         self._newest_ms: int | None = None
         self._is_first = True
         self._samples: deque[tuple[float, int]] = deque()
@@ -62,10 +66,7 @@ class Tally:
     def token(self, version: str, seconds: float, *, is_first: bool) -> None:
         """A token, so long after the one before it, or after the request came."""
         age = self.age_of(version)
-        if is_first:
-            self.metrics.first_token_seconds.labels(age).observe(seconds)
-        else:
-            self.metrics.between_tokens_seconds.labels(age).observe(seconds)
+        (self._first if is_first else self._between)[age].observe(seconds)
 
     def refused(self) -> None:
         self.refused_versions += 1
