@@ -24,9 +24,9 @@ import msgspec
 
 from learner.commands import Commands
 from learner.entries import Quarantined, Released
+from learner.guard import Guard, unguarded
 from learner.identity import Identity
 from learner.journal import Journal
-from learner.lease import Guard, unguarded
 from learner.publish import HELD
 from learner.restart import Restart
 from learner.state import State

@@ -22,10 +22,10 @@ from learner.entries import Diverted, Emptied
 from learner.gate.decisions import carry_out
 from learner.gate.gate import Gate
 from learner.gate.roll_back import roll_back
+from learner.guard import Guard, unguarded
 from learner.identity import Identity
 from learner.intake import Intake
 from learner.journal import Decided, Entry, Journal, Learned
-from learner.lease import Guard, unguarded
 from learner.mirror import Mirror
 from learner.observe import observe_decision, observe_diverted, observe_state, observe_step
 from learner.publish import Publisher

@@ -16,6 +16,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, OffsetOutOfRangeError
 
 from learner.arrival import Arrival
+from learner.content import Content, content_of
 from learner.intake import arrival_of
 from learner.left_out import StandingLeftOut
 from learner.quarantine import Quarantine, Stretch
@@ -53,7 +54,7 @@ class ReleasedText:
         quarantine: Quarantine,
         max_tokens: int,
         enough_characters: int,
-        num_tokens: Callable[[str], int],
+        num_tokens: Callable[[Content], int],
     ) -> Portion | None:
         """Read on for a moment; what is to be learned now, if that is enough or all there is."""
         front = next(iter(quarantine.released()), None)
@@ -84,16 +85,16 @@ class ReleasedText:
             self._consumer.close(autocommit=False)
             self._consumer = None
 
-    def _portion(self, max_tokens: int, num_tokens: Callable[[str], int]) -> list[Arrival]:
+    def _portion(self, max_tokens: int, num_tokens: Callable[[Content], int]) -> list[Arrival]:
         taken: list[Arrival] = []
         left = max_tokens
         while self._found:
-            text = self._found[0].document.text
-            left -= num_tokens(text)
+            document = self._found[0].document
+            left -= num_tokens(content_of(document))
             if taken and left < 0:
                 break
             taken.append(self._found.popleft())
-            self._num_characters -= len(text)
+            self._num_characters -= len(document.text)
         return taken
 
     def _read(self, source: str, stretch: Stretch) -> bool:

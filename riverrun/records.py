@@ -17,6 +17,9 @@ RAW_TIMESTAMP_HEADER = "raw-timestamp"
 """Header of a clean record: Kafka's timestamp of the raw record, ms since 1970, decimal ASCII."""
 
 
+RAW_FORMS = (("text",), ("messages",), ("prompt", "completion"))
+"""What a raw JSON record may hold: the fields of exactly one of these."""
+
 Role = Literal["system", "user", "assistant", "tool"]
 
 

@@ -361,6 +361,21 @@ ROWS: list[tuple[str, list[Panel]]] = [
         [
             Panel("Requests by code", "reqps", "", [rate("riverrun_serving_requests", by="code")]),
             Panel(
+                "Answers by age of the version",
+                "reqps",
+                "previous and older: what began before a swap and is still running.",
+                [rate("riverrun_serving_answer_seconds_count", by="version")],
+            ),
+            Panel(
+                "Time in the queue",
+                "s",
+                "",
+                [
+                    (quantile(0.5, "riverrun_serving_queue_seconds"), "p50"),
+                    (quantile(0.99, "riverrun_serving_queue_seconds"), "p99"),
+                ],
+            ),
+            Panel(
                 "Time to the first token",
                 "s",
                 "",

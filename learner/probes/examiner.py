@@ -20,7 +20,7 @@ from torch import Tensor
 from learner.entries import Ability
 from learner.gate.gate import Examined
 from learner.gate.purse import Purse
-from learner.lease import Guard, unguarded
+from learner.guard import Guard, unguarded
 from learner.probes import abilities
 from learner.probes.scoring import Scorer, passed
 from learner.probes.tasks import GENERAL, Groups, Task, key_of

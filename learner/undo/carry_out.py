@@ -37,11 +37,11 @@ from learner.entries import (
     Started,
     Undone,
 )
+from learner.guard import Guard, unguarded
 from learner.identity import FILE as IDENTITY_FILE
 from learner.identity import Identity
 from learner.journal import Journal
 from learner.journal_file import entries_from, file_of, starts_in
-from learner.lease import Guard, unguarded
 from learner.left_out import StandingLeftOut
 from learner.machine import Machine
 from learner.redo import Refetch, divert, documents_of, redo

@@ -16,8 +16,8 @@ from typing import Literal
 import msgspec
 
 from learner.actions import Action
+from learner.guard import Guard, unguarded
 from learner.identity import new_run
-from learner.lease import Guard, unguarded
 from riverrun.errors import CheckpointError
 from riverrun.records import LeftOut
 from riverrun.workspace import replace_file

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from learner.assembly import Assembly
+from learner.guard import Guard
 from learner.identity import Identity
 from learner.intake import Intake
-from learner.lease import Guard
 from learner.left_out import StandingLeftOut
 from learner.machine import Machine
 from learner.origin import Origin

@@ -35,6 +35,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
             "List what was rejected, show it, send it back.",
         ),
         "generate": ("riverrun.cli.generate:generate", "Let the served model answer a prompt."),
+        "token": ("riverrun.cli.token:token", "Make a token for a client of serving."),
     },
     "What was learned": {
         "versions": ("riverrun.cli.versions:versions", "List the published versions."),

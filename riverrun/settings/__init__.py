@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from riverrun.settings.client import ClientSettings
 from riverrun.settings.gate import GateSettings
 from riverrun.settings.kafka import BrokerSettings, KafkaSettings
 from riverrun.settings.learner import LearnerSettings
@@ -23,6 +24,7 @@ from riverrun.settings.watch import WatchSettings
 
 __all__ = [
     "BrokerSettings",
+    "ClientSettings",
     "GateSettings",
     "KafkaSettings",
     "LearnerSettings",
@@ -55,6 +57,9 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="What the log files hold."
     )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="Form of the log lines: for people, or one JSON object a line."
+    )
     kafka: KafkaSettings = KafkaSettings()
     broker: BrokerSettings = BrokerSettings()
     stream: StreamSettings = StreamSettings()
@@ -63,4 +68,5 @@ class Settings(BaseSettings):
     gate: GateSettings = GateSettings()
     store: StoreSettings = StoreSettings()
     serving: ServingSettings = ServingSettings()
+    client: ClientSettings = ClientSettings()
     supervisor: SupervisorSettings = SupervisorSettings()

@@ -29,6 +29,10 @@ SMALL = msgspec.structs.replace(
 
 RECIPE = msgspec.structs.replace(
     SCRATCH,
+    strategy="replay",
+    optimizer="adamw",
+    ema_decay=0.95,
+    replay_share=0.5,
     block_tokens=48,
     row_tokens=96,
     max_step_tokens=512,

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from learner.control import give_up, read_standing
-from learner.lease import unguarded
+from learner.guard import unguarded
 from learner.undo.intent import Intent, read_intent, write_intent
 from riverrun.records import LeftOut
 
