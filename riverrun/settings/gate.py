@@ -47,7 +47,7 @@ def _split(value: object) -> object:
     """Rules after each other, as the command line and the environment give them."""
     if not isinstance(value, str):
         return value
-    return [one.strip() for one in value.split(";") if one.strip()]
+    return [one.strip() for one in value.strip("[] ").split(";") if one.strip()]
 
 
 def _parsed(rules: tuple[str, ...]) -> tuple[str, ...]:

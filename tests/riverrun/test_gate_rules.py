@@ -41,6 +41,7 @@ def test_rules_come_from_the_command_line_and_spaces_do_not_matter() -> None:
         "when lost.guardrails >= 2 then hold, roll_back",
     )
     assert Settings(gate=GateSettings(rules=())).gate.rules == ()
+    assert load_settings(overrides={"gate.rules": "[]"}).gate.rules == ()
 
 
 def test_all_default_rules_can_be_read_and_a_missing_number_fires_none() -> None:
