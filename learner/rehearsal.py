@@ -19,7 +19,7 @@ from learner.seeds import Random
 from learner.study import Pair
 from riverrun.errors import CheckpointError
 
-Retired = Literal["known", "passes", "crowded", "non_finite"]
+Retired = Literal["known", "passes", "crowded", "non_finite", "budget"]
 
 
 class Due(msgspec.Struct):
@@ -129,6 +129,13 @@ class Rehearsal:
     def drop(self, number: int) -> None:
         """It must not be shown again."""
         self._remove(number)
+
+    def clear(self) -> int:
+        """Nothing is due any more; gives how many documents were."""
+        numbers = list(self._due)
+        for number in numbers:
+            self._remove(number)
+        return len(numbers)
 
     def _verdict(self, num_passes: int, loss: float) -> Retired | None:
         if loss < self._recipe.target_loss:
