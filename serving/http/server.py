@@ -36,6 +36,9 @@ from serving.status_codes import row_of
 log = logging.getLogger(__name__)
 
 REQUEST_ID_HEADER = "x-request-id"
+CUT_AFTER_S = 0.25
+"""For calls that are open when the drain has ended. aiohttp waits it twice; 0 would be for ever."""
+
 SERVER = "riverrun"
 """Instead of the library and its version."""
 
@@ -75,7 +78,7 @@ class HttpServer:
             handler_cancellation=True,
             keepalive_timeout=KEEPALIVE_S,
             auto_decompress=False,
-            shutdown_timeout=0,
+            shutdown_timeout=CUT_AFTER_S,
         )
         scheme = "http" if guard.certificates is None else "https"
         self.address = f"{scheme}://{reached_at(settings.host, port)}"
