@@ -13,6 +13,7 @@
     ├── ModelError                weights or a tokenizer that cannot be used
     ├── CheckpointError           a checkpoint that is torn, corrupt, or of another configuration
     ├── LeaseLost                 a second learner took over
+    ├── Refused                   the learner does not do what an operator told it
     ├── Overloaded                serving has as many requests as it may
     ├── NotServing                serving has no version yet, or drains
     ├── Unauthenticated           a call without a token that the server knows
@@ -103,6 +104,10 @@ class CheckpointError(RiverrunError):
 
 class LeaseLost(RiverrunError):
     """Another learner holds the lease; this one may publish nothing more."""
+
+
+class Refused(RiverrunError):
+    """The learner does not do what it was told; it says why."""
 
 
 class Overloaded(RiverrunError):

@@ -277,6 +277,50 @@ ROWS: list[tuple[str, list[Panel]]] = [
                 [("sum by (kind) (increase(riverrun_learner_versions_total[5m]))", "{{kind}}")],
             ),
             Panel(
+                "Decisions of the gate",
+                "none",
+                "In five minutes: hold, roll back, rate, optimizer, quarantine.",
+                [
+                    (
+                        "sum by (action) (increase(riverrun_learner_decisions_total"
+                        '{action!="promote"}[5m]))',
+                        "{{action}}",
+                    )
+                ],
+            ),
+            Panel(
+                "The last candidate",
+                "none",
+                "Held-out loss over the best version's, control perplexity over the untouched "
+                "model's, share of the knowledge budget used.",
+                [
+                    ("riverrun_learner_held_out_ratio", "held-out ratio"),
+                    ("riverrun_learner_control_ratio", "control ratio"),
+                    ("riverrun_learner_budget_used", "budget used"),
+                ],
+            ),
+            Panel(
+                "Probes passed",
+                "percentunit",
+                "By group, as last run.",
+                [
+                    ("riverrun_learner_probe_share", "{{group}}"),
+                    ("riverrun_learner_general_share", "general, of those known before"),
+                ],
+            ),
+            Panel(
+                "What judging costs",
+                "percentunit",
+                "Of the learner's time; gate.judging_share bounds it.",
+                [
+                    ("rate(riverrun_learner_judging_seconds_total[5m])", "share"),
+                    (
+                        "sum(increase(riverrun_learner_probes_skipped_total[5m]))",
+                        "probe groups skipped in 5 min",
+                    ),
+                ],
+            ),
+            Panel(
                 "Freshness",
                 "s",
                 "From a record's arrival in Kafka to its version being served.",

@@ -12,6 +12,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from riverrun.settings.client import ClientSettings
+from riverrun.settings.gate import GateSettings
 from riverrun.settings.kafka import BrokerSettings, KafkaSettings
 from riverrun.settings.learner import LearnerSettings
 from riverrun.settings.section import Section
@@ -24,6 +25,7 @@ from riverrun.settings.watch import WatchSettings
 __all__ = [
     "BrokerSettings",
     "ClientSettings",
+    "GateSettings",
     "KafkaSettings",
     "LearnerSettings",
     "Section",
@@ -63,6 +65,7 @@ class Settings(BaseSettings):
     stream: StreamSettings = StreamSettings()
     learner: LearnerSettings = LearnerSettings()
     watch: WatchSettings = WatchSettings()
+    gate: GateSettings = GateSettings()
     store: StoreSettings = StoreSettings()
     serving: ServingSettings = ServingSettings()
     client: ClientSettings = ClientSettings()

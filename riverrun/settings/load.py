@@ -21,8 +21,15 @@ from riverrun.workspace import Workspace, replace_file
 
 Layer = dict[str, Any]
 
-NOT_SETTINGS = {"RIVERRUN_CACHE", "RIVERRUN_SUPERVISED", "RIVERRUN_TOKEN"}
+NOT_SETTINGS = {
+    "RIVERRUN_CACHE",
+    "RIVERRUN_SUPERVISED",
+    "RIVERRUN_TEST_DATA",
+    "RIVERRUN_TEST_KILLS",
+    "RIVERRUN_TOKEN",
+}
 PATHS = {
+    "control_file",
     "data_dir",
     "origin_file",
     "ssl_cafile",
