@@ -137,7 +137,9 @@ class HttpServer:
         route = request.match_info.route.name
         if route in ("healthz", "readyz"):
             return await handler(request)
-        call = Call(request.headers.get(REQUEST_ID_HEADER) or new_request_id())
+        call = Call(
+            request.headers.get(REQUEST_ID_HEADER) or new_request_id(), peer=_peer_of(request)
+        )
         started = time.perf_counter()
         code = grpc.StatusCode.OK
         with answering(call):
@@ -207,6 +209,15 @@ class HttpServer:
 def model_name(model: str) -> str:
     """How callers name the model: a directory's last part, never where it lies."""
     return Path(model).name if "/" in model and not model.startswith("hf:") else model
+
+
+def _peer_of(request: web.Request) -> str:
+    """The connection, in the form of gRPC's."""
+    address = None if request.transport is None else request.transport.get_extra_info("peername")
+    if not address:
+        return "unknown"
+    host, port, *_ = address
+    return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
 
 
 def _host_of(request: web.Request) -> str:
