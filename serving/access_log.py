@@ -38,6 +38,7 @@ class AccessLog:
                 "completion_tokens": call.num_tokens,
                 "seconds": round(seconds, 6),
                 "by": call.by or "-",
+                "peer": call.peer,
             }
             extra = {"request_id": call.request_id, "fields": fields}
             log.info("call", extra=extra)

@@ -17,11 +17,13 @@ class Call:
     """One call.
 
     by: the name of the caller's token; empty where there are none.
+    peer: his connection, as gRPC writes it: `ipv4:127.0.0.1:50312`.
     version: the weights that answer, once they are known. The numbers are those of a whole answer.
     """
 
     request_id: str
     by: str = ""
+    peer: str = ""
     version: str | None = None
     num_prompt_tokens: int = 0
     num_tokens: int = 0

@@ -76,7 +76,7 @@ class CallObserver(Interceptor):
         self, path: str, behaviour: Behaviour, parse: Callable[[bytes], Any]
     ) -> Behaviour:
         async def observed(data: bytes, context: "Context") -> Any:
-            call = Call(_sent(context, REQUEST_ID_KEY) or new_request_id())
+            call = Call(_sent(context, REQUEST_ID_KEY) or new_request_id(), peer=context.peer())
             caller = self._guard.caller(_sent(context, AUTHORIZATION_KEY))
             if caller is not None:
                 call.by = caller.name

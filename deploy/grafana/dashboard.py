@@ -364,7 +364,12 @@ ROWS: list[tuple[str, list[Panel]]] = [
                 "Answers by age of the version",
                 "reqps",
                 "previous and older: what began before a swap and is still running.",
-                [rate("riverrun_serving_answer_seconds_count", by="version")],
+                [
+                    (
+                        "sum by (version) (rate(riverrun_serving_answer_seconds_count[1m]))",
+                        "{{version}}",
+                    )
+                ],
             ),
             Panel(
                 "Time in the queue",

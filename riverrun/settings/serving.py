@@ -65,7 +65,7 @@ class ServingSettings(Section):
     access_log: bool = Field(
         False,
         description="One line for every call: id, method, code, version, tokens, seconds, name of "
-        "the token. Never a prompt or a token.",
+        "the token, address. Never a prompt or a token.",
     )
     max_rows: int = Field(
         8, ge=1, le=1024, description="Requests decoded at once; more wait in the queue."

@@ -36,6 +36,9 @@ from serving.status_codes import row_of
 log = logging.getLogger(__name__)
 
 REQUEST_ID_HEADER = "x-request-id"
+CUT_AFTER_S = 0.25
+"""For calls that are open when the drain has ended. aiohttp waits it twice; 0 would be for ever."""
+
 SERVER = "riverrun"
 """Instead of the library and its version."""
 
@@ -75,7 +78,7 @@ class HttpServer:
             handler_cancellation=True,
             keepalive_timeout=KEEPALIVE_S,
             auto_decompress=False,
-            shutdown_timeout=0,
+            shutdown_timeout=CUT_AFTER_S,
         )
         scheme = "http" if guard.certificates is None else "https"
         self.address = f"{scheme}://{reached_at(settings.host, port)}"
@@ -134,7 +137,9 @@ class HttpServer:
         route = request.match_info.route.name
         if route in ("healthz", "readyz"):
             return await handler(request)
-        call = Call(request.headers.get(REQUEST_ID_HEADER) or new_request_id())
+        call = Call(
+            request.headers.get(REQUEST_ID_HEADER) or new_request_id(), peer=_peer_of(request)
+        )
         started = time.perf_counter()
         code = grpc.StatusCode.OK
         with answering(call):
@@ -204,6 +209,15 @@ class HttpServer:
 def model_name(model: str) -> str:
     """How callers name the model: a directory's last part, never where it lies."""
     return Path(model).name if "/" in model and not model.startswith("hf:") else model
+
+
+def _peer_of(request: web.Request) -> str:
+    """The connection, in the form of gRPC's."""
+    address = None if request.transport is None else request.transport.get_extra_info("peername")
+    if not address:
+        return "unknown"
+    host, port, *_ = address
+    return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
 
 
 def _host_of(request: web.Request) -> str:

@@ -52,6 +52,7 @@ def test_a_call_leaves_one_line_without_its_text(
     assert mine["completion_tokens"] == answer.completion_tokens
     assert mine["seconds"]
     assert by_id["wrong"]["version"] == "-"
+    assert all(str(line["peer"]).startswith("ipv4:127.0.0.1:") for line in by_id.values())
     assert PROMPT not in caplog.text
     assert answer.text not in caplog.text
 

@@ -199,17 +199,15 @@ def test_a_fault_in_the_middle_of_a_stream_is_its_last_event(
 
     published.publish(1)
     piece = shapes.CompletionShape.piece
-    calls = []
 
-    def fails_later(self: Any, *given: Any) -> dict[str, Any]:
-        calls.append(given)
-        if len(calls) == 3:
+    def fails_at_the_end(self: Any, text: str, logprobs: Any, reason: Any) -> dict[str, Any]:
+        if reason is not None:
             raise ZeroDivisionError("a secret of the inside")
-        return piece(self, *given)
+        return piece(self, text, logprobs, reason)
 
     with running_server(published.root) as server:
         server.wait_ready()
-        monkeypatch.setattr(shapes.CompletionShape, "piece", fails_later)
+        monkeypatch.setattr(shapes.CompletionShape, "piece", fails_at_the_end)
         with openai_client(server) as ai, pytest.raises(openai.APIError) as failed:
             list(
                 ai.completions.create(

@@ -265,6 +265,29 @@ def test_before_the_first_version_and_while_draining_it_is_not_ready(
         httpx2.get(f"{url}/healthz")
 
 
+def test_a_drain_ends_at_its_time_and_cuts_what_is_still_open(published: Published) -> None:
+    published.publish(1)
+    server = RunningServer(published.root, drain_timeout_s=0.1).start()
+    server.wait_ready()
+    with openai_client(server) as ai, Client(server.address) as client, held_engine():
+        faults: list[Exception] = []
+
+        def read() -> None:
+            try:
+                list(ai.completions.create(model="tiny", prompt="x", max_tokens=9, stream=True))
+            except openai.APIError as error:
+                faults.append(error)
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        wait_for(lambda: client.status().load.waiting == 1, "in the queue")
+        server.running.request_stop()
+        thread.join(20)
+        assert not thread.is_alive()
+        assert isinstance(faults[0], openai.APIConnectionError)
+    server.stop()
+
+
 def test_without_http_no_port_is_opened(published: Published) -> None:
     published.publish(1)
     with running_server(published.root, http=False) as server:

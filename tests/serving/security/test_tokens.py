@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import logging
 from pathlib import Path
+from typing import Any
 
 import grpc
 import httpx2
@@ -11,6 +12,7 @@ import openai
 import pytest
 from click.testing import CliRunner
 from google.rpc import error_details_pb2, status_pb2
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from prometheus_client import generate_latest
 
 from riverrun.cli.config import config
@@ -57,6 +59,11 @@ def test_a_role_may_what_the_ones_below_it_may_and_no_more(
     with running_server(published.root, tokens_file=tokens_file) as server:
         address = server.wait_ready()
         assert health(address) == {SERVING}, "a probe has no token"
+        with grpc.insecure_channel(address) as channel:
+            stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
+            ask = reflection_pb2.ServerReflectionRequest(list_services="")
+            (reply,) = stub.ServerReflectionInfo(iter([ask]))
+            assert len(reply.list_services_response.service) > len(SERVICES), "nor has a tool"
 
         def code(call: str, token: str | None) -> RequestFailed | None:
             with Client(address, token=token, timeout_s=20, retries=0) as client:
