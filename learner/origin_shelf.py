@@ -5,18 +5,18 @@ on nothing that was learned. So a memory filled for one data directory is that o
 with the same. It is a copy that may be deleted at any time: a shelf that is damaged, or cannot be
 written, costs the time of filling again and a line in the log.
 
-Knows nothing of how a memory is filled. Called by `start.py`; the bench has it filled likewise.
+Knows nothing of how a memory is filled. Called by `origin_fill.py`.
 """
 
 import hashlib
 import logging
+import shutil
 import tempfile
 from pathlib import Path
 
 import msgspec
 import torch
 
-from learner.identity import Identity
 from learner.origin import Origin
 from learner.recipe import Recipe
 from riverrun.cache_dir import cache_dir
@@ -28,14 +28,8 @@ FORMAT = 1
 log = logging.getLogger(__name__)
 
 
-def shelf_of(identity: Identity) -> Path:
-    """The directory of what the identity's model, seed and recipe give."""
-    return shelf(identity.weights, identity.seed, identity.recipe)
-
-
-def shelf(weights: str, seed: int, recipe: Recipe) -> Path:
-    """weights: hash of the untouched ones. Raises OSError when an origin file cannot be read."""
-    texts = recipe.origin_file
+def shelf_of(weights: str, seed: int, recipe: Recipe) -> Path:
+    """The directory of what a model, by the hash of its untouched weights, writes by a recipe."""
     told = (
         FORMAT,
         weights,
@@ -44,8 +38,6 @@ def shelf(weights: str, seed: int, recipe: Recipe) -> Path:
         recipe.origin_top_k,
         recipe.precision,
         recipe.block_tokens,
-        recipe.framings,
-        hashlib.sha256(Path(texts).read_bytes()).hexdigest() if texts is not None else None,
         torch.get_num_threads(),
         torch.__version__,
     )
@@ -58,6 +50,7 @@ def taken_from(directory: Path) -> Origin | None:
         origin = Origin.load(directory)
     except (CheckpointError, OSError) as error:
         log.warning("the origin memory in %s is not used: %s", directory, error)
+        shutil.rmtree(directory, ignore_errors=True)
         return None
     if origin is not None:
         log.info("the origin memory comes from %s", directory)

@@ -25,9 +25,8 @@ from learner.loop import Loop
 from learner.machine import this_machine
 from learner.memory import Place
 from learner.mirror import Mirror
-from learner.origin import Origin, remember
-from learner.origin_shelf import put_on, shelf_of, taken_from
-from learner.origin_texts import origin_examples
+from learner.origin import Origin
+from learner.origin_fill import fill
 from learner.publish import Publisher
 from learner.recipe import kind_of, resolve, rhythm_of
 from learner.resume import replay, restore
@@ -215,16 +214,10 @@ def origin_memory(
             f"{directory} has a checkpoint but no origin memory; restore {directory}, or name "
             f"another --data-dir to begin anew"
         )
-    shelf = shelf_of(identity)
-    origin = taken_from(shelf)
+    running.announce("ready", detail="filling the origin memory")
+    origin = fill(state.model, framing, recipe, identity.seed, running.stop.is_set)
     if origin is None:
-        running.announce("ready", detail="filling the origin memory")
-        is_stopping = running.stop.is_set
-        examples = origin_examples(state.model, framing, recipe, identity.seed, is_stopping)
-        origin = remember(state.model, framing.prefix, examples, recipe, is_stopping)
-        if origin is None or is_stopping():
-            return None
-        put_on(shelf, origin)
+        return None
     origin.save(directory)
     log.info("the origin memory holds %d texts", len(origin))
     return origin
