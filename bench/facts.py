@@ -37,6 +37,7 @@ from learner.origin_fill import fill
 from learner.recipe import Recipe, kind_of, resolve
 from learner.start import fix_arithmetic
 from learner.state import State
+from learner.strategies.registry import strategy_of
 from riverrun.device import has_bfloat16
 from riverrun.errors import InvalidValue
 from riverrun.model import files
@@ -140,8 +141,9 @@ def run(
     recipes = {name: recipe_of(name, base) for name in names}
     model_files = locate(model)
     tokenizer = Tokenizer(model_files)
-    # All of them first: an unknown name is told before an hour of work.
-    classes = {n: Classroom(model_files, tokenizer, r, seed) for n, r in recipes.items()}
+    for recipe in recipes.values():
+        # An unknown name is told before an hour of work.
+        strategy_of(recipe)
     result = Facts(
         model=model,
         num_facts=len(facts),
@@ -153,44 +155,58 @@ def run(
         strategies={},
     )
     for name in names:
-        one = classes.pop(name)
-        examiner = Examiner(
-            one.state.model, one.assembly.framing, recipes[name], facts, general, control
-        )
-        if not result.strategies:
-            result.in_context = len(examiner.answered_facts(range(len(facts)), with_documents=True))
-            result.general_before = len(examiner.examine({}).general)
-            tell(
-                f"before: general {result.general_before} of {len(general)}; "
-                f"with the documents in the prompt {result.in_context} of {len(facts)} facts"
+        with Classroom(model_files, tokenizer, recipes[name], seed) as one:
+            examiner = Examiner(
+                one.state.model, one.assembly.framing, recipes[name], facts, general, control
             )
-        began = time.perf_counter()
-        one.prepare()
-        result.origin_seconds = max(result.origin_seconds, round(time.perf_counter() - began, 1))
-        curves = Curves(name, one, examiner, facts, shares, result.strategies, tell)
-        size = -(-len(facts) // bursts)
-        known_then: set[int] = set()
-        for number in range(bursts):
-            one.tell(documents_of(facts[number * size : (number + 1) * size]))
-            burst = number + 1 if bursts > 1 else None
-            while one.rehearse():
-                if burst is None and one.num_pass % every == 0:
-                    curves.look()
-            known = curves.look(burst)
-            if number == 0:
-                known_then = {i for i in known.facts if i < size}
-        if bursts > 1:
-            result.first_burst[name] = FirstBurst(
-                facts=min(size, len(facts)),
-                known_then=len(known_then),
-                known_at_end=sum(i < size for i in known.facts),
-            )
-        one.close()
+            if not result.strategies:
+                look_before(result, examiner)
+                tell(
+                    f"before: general {result.general_before} of {len(general)}; with the "
+                    f"documents in the prompt {result.in_context} of {len(facts)} facts"
+                )
+            began = time.perf_counter()
+            one.prepare()
+            seconds = round(time.perf_counter() - began, 1)
+            result.origin_seconds = max(result.origin_seconds, seconds)
+            curves = Curves(name, one, examiner, facts, shares, result.strategies, tell)
+            if bursts == 1:
+                teach(one, curves, facts, every)
+            else:
+                result.first_burst[name] = teach_in_bursts(one, curves, facts, bursts)
     return result
 
 
+def look_before(result: Facts, examiner: Examiner) -> None:
+    everything = range(result.num_facts)
+    result.in_context = len(examiner.answered_facts(everything, with_documents=True))
+    result.general_before = len(examiner.examine({}).general)
+
+
+def teach(one: "Classroom", curves: "Curves", facts: Sequence[Fact], every: int) -> None:
+    one.tell(documents_of(facts))
+    while one.rehearse():
+        if one.num_pass % every == 0:
+            curves.look()
+    curves.look()
+
+
+def teach_in_bursts(
+    one: "Classroom", curves: "Curves", facts: Sequence[Fact], num_bursts: int
+) -> FirstBurst:
+    size = -(-len(facts) // num_bursts)
+    known: list[int] = []
+    for burst, first in enumerate(range(0, len(facts), size), start=1):
+        one.tell(documents_of(facts[first : first + size]))
+        while one.rehearse():
+            pass
+        now = sum(i < size for i in curves.look(burst).facts)
+        known.append(now)
+    return FirstBurst(facts=size, known_then=known[0], known_at_end=known[-1])
+
+
 class Classroom:
-    """A model that learns as the learner does, without Kafka."""
+    """A model that learns as the learner does, without Kafka. Use as a context manager."""
 
     def __init__(self, model_files: Path, tokenizer: Tokenizer, recipe: Recipe, seed: int) -> None:
         model = files.load(model_files, torch.float32, torch.device("cpu"))
@@ -246,7 +262,10 @@ class Classroom:
             return self.state.blend.of(weights)
         return self.state.blend.at(share, weights)
 
-    def close(self) -> None:
+    def __enter__(self) -> "Classroom":
+        return self
+
+    def __exit__(self, *error: object) -> None:
         self._journal.close()
         self._scratch.cleanup()
 

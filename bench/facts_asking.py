@@ -90,19 +90,16 @@ class Examiner:
         for first in range(0, len(questions), NUM_AT_ONCE):
             written = write(
                 self._speaker,
-                [self._asked(question) for question in questions[first : first + NUM_AT_ONCE]],
+                [
+                    self._framing.asked(question)
+                    for question in questions[first : first + NUM_AT_ONCE]
+                ],
                 max_tokens=MAX_ANSWER_TOKENS,
                 temperature=0.0,
                 stop_ids=tokenizer.eos_ids,
             )
             texts += [tokenizer.decode(tokens) for tokens in written]
         return texts
-
-    def _asked(self, question: str) -> list[int]:
-        tokenizer = self._framing.tokenizer
-        if tokenizer.has_chat_template:
-            return tokenizer.chat([{"role": "user", "content": question}])
-        return [self._framing.end_id, *tokenizer.encode(f"Question: {question}\nAnswer:")]
 
     def _control_nats(self, weights: Mapping[str, Tensor]) -> float:
         """Nats a token."""

@@ -39,7 +39,7 @@ def shelf_of(weights: str, seed: int, recipe: Recipe) -> Path:
         recipe.precision,
         recipe.block_tokens,
         torch.get_num_threads(),
-        torch.__version__,
+        str(torch.__version__),
     )
     return cache_dir() / "origin" / hashlib.sha256(msgspec.json.encode(told)).hexdigest()[:16]
 

@@ -384,3 +384,28 @@ def facts(
         from bench.facts_plot import draw
 
         draw(result, plot)
+
+
+@bench.command()
+@click.option("--model", default="smollm2", show_default=True, help="Name of the model.")
+@click.option("--tokens", type=click.IntRange(4, 100_000), default=128, show_default=True)
+@click.option("--rounds", type=click.IntRange(1, 10_000), default=15, show_default=True)
+@click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True)
+@json_option
+def anchoring(model: str, tokens: int, rounds: int, threads: int, json_file: Path | None) -> None:
+    """Time of a step that is held to the origin, over that of the bare step on as many tokens."""
+    import msgspec
+
+    from bench.anchoring import run
+    from riverrun.supervisor.model_fetch import fetch_model
+    from riverrun.workspace import replace_file
+
+    fetch_model(model)
+    result = run(model, tokens, rounds, threads)
+    click.echo(
+        f"{result.model}: a step of {result.new_tokens} new tokens held to the origin "
+        f"{result.step_s:.3f} s, bare {result.bare_step_s:.3f} s: {result.ratio:.2f} times "
+        f"({result.predicted_origin_tokens} tokens of the origin predicted, {result.rounds} rounds)"
+    )
+    if json_file is not None:
+        replace_file(json_file.absolute(), msgspec.json.encode(result))
