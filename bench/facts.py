@@ -17,32 +17,22 @@ With bursts the facts come in equal parts, each learned to its end before the ne
 a look follows each burst, and the first burst's facts are counted at its end and at the very end.
 """
 
-import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import msgspec
 import torch
-from torch import Tensor
 
+from bench.classroom import Classroom
 from bench.facts_asking import Examiner, Known
 from bench.facts_files import Fact, General, documents_of
-from learner.arrival import Arrival, ranges_of
-from learner.assembly import Assembly
-from learner.entries import Learned
-from learner.journal import Journal
-from learner.origin import Origin
-from learner.origin_fill import fill
 from learner.recipe import Recipe, kind_of, resolve
 from learner.start import fix_arithmetic
-from learner.state import State
 from learner.strategies.registry import strategy_of
 from riverrun.device import has_bfloat16
 from riverrun.errors import InvalidValue
-from riverrun.model import files
 from riverrun.model.zoo import locate
-from riverrun.records import Document
 from riverrun.settings import LearnerSettings
 from riverrun.tokenizer import Tokenizer
 
@@ -183,7 +173,7 @@ def look_before(result: Facts, examiner: Examiner) -> None:
     result.general_before = len(examiner.examine({}).general)
 
 
-def teach(one: "Classroom", curves: "Curves", facts: Sequence[Fact], every: int) -> None:
+def teach(one: Classroom, curves: "Curves", facts: Sequence[Fact], every: int) -> None:
     one.tell(documents_of(facts))
     while one.rehearse():
         if one.num_pass % every == 0:
@@ -192,90 +182,18 @@ def teach(one: "Classroom", curves: "Curves", facts: Sequence[Fact], every: int)
 
 
 def teach_in_bursts(
-    one: "Classroom", curves: "Curves", facts: Sequence[Fact], num_bursts: int
+    one: Classroom, curves: "Curves", facts: Sequence[Fact], num_bursts: int
 ) -> FirstBurst:
-    size = -(-len(facts) // num_bursts)
+    bounds = [len(facts) * i // num_bursts for i in range(num_bursts + 1)]
+    size = bounds[1]
     known: list[int] = []
-    for burst, first in enumerate(range(0, len(facts), size), start=1):
-        one.tell(documents_of(facts[first : first + size]))
+    for burst, (first, end) in enumerate(pairwise(bounds), start=1):
+        one.tell(documents_of(facts[first:end]))
         while one.rehearse():
             pass
         now = sum(i < size for i in curves.look(burst).facts)
         known.append(now)
     return FirstBurst(facts=size, known_then=known[0], known_at_end=known[-1])
-
-
-class Classroom:
-    """A model that learns as the learner does, without Kafka. Use as a context manager."""
-
-    def __init__(self, model_files: Path, tokenizer: Tokenizer, recipe: Recipe, seed: int) -> None:
-        model = files.load(model_files, torch.float32, torch.device("cpu"))
-        self.recipe = recipe
-        self._seed = seed
-        self.assembly = Assembly(recipe, seed, model, tokenizer)
-        self.state: State = self.assembly.state
-        self._scratch = tempfile.TemporaryDirectory(prefix="riverrun-bench-")
-        self._journal = Journal(Path(self._scratch.name))
-        self.seconds = 0.0
-        self.num_tokens = 0
-        self.num_pass = 0
-        self._offset = 0
-
-    def prepare(self) -> None:
-        """Fill the origin memory, of the untouched model."""
-        recipe, model = self.recipe, self.state.model
-        uses = self.assembly.strategy.uses_origin
-        origin = fill(model, self.assembly.framing, recipe, self._seed) if uses else Origin.empty()
-        assert origin is not None, "nothing stops it"
-        self._stepper = self.assembly.stepper(origin)
-
-    def tell(self, texts: Sequence[str]) -> None:
-        """New documents, in steps as the loop gathers them when they wait: the first pass."""
-        self.num_pass = 1
-        group: list[Arrival] = []
-        num_tokens = 0
-        for text in texts:
-            length = self.assembly.framing.num_tokens(text)
-            if group and num_tokens + length > self.recipe.max_step_tokens:
-                self._step(group)
-                group, num_tokens = [], 0
-            document = Document(text=text, source="facts", timestamp_ms=0)
-            group.append(Arrival(0, self._offset, self._offset, 0, document))
-            self._offset += 1
-            num_tokens += length
-        if group:
-            self._step(group)
-
-    def rehearse(self) -> bool:
-        """One more pass over what is due; false when nothing is."""
-        if not len(self.state.rehearsal):
-            return False
-        self.num_pass += 1
-        while any(due.num_passes < self.num_pass for due in self.state.rehearsal.documents()):
-            self._step([])
-        return True
-
-    def served(self, share: float | None = None) -> Mapping[str, Tensor]:
-        """The weights of the next version; the one place where a gate would decide about them."""
-        weights = self.state.average.weights()
-        if share is None:
-            return self.state.blend.of(weights)
-        return self.state.blend.at(share, weights)
-
-    def __enter__(self) -> "Classroom":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._journal.close()
-        self._scratch.cleanup()
-
-    def _step(self, arrivals: Sequence[Arrival]) -> None:
-        began = time.perf_counter()
-        report = self._stepper.step(self.state, arrivals)
-        assert report is not None, "nothing stops it"
-        self._journal.append(Learned(report.step, ranges_of(arrivals)))
-        self.seconds += time.perf_counter() - began
-        self.num_tokens += sum(report.num_tokens.values())
 
 
 class Curves:

@@ -167,7 +167,7 @@ def test_bursts_are_learned_one_after_the_other_and_the_first_is_asked_again() -
     result = run("tiny", ["default"], told, general, control, lambda _: None, passes=2, bursts=2)
     looks = result.strategies["default"]
     assert [look.burst for look in looks] == [1, 2]
-    assert result.first_burst["default"].facts == 2
+    assert result.first_burst["default"].facts == 1
     for wrong in (0, 4):
         with pytest.raises(InvalidValue, match="--bursts"):
             run("tiny", ["default"], told, general, control, lambda _: None, bursts=wrong)
