@@ -66,7 +66,9 @@ class SlottedCache:
         max_rows: int,
         context_tokens: int,
         device: torch.device | str = "cpu",
+        num_spare: int = 0,
     ) -> None:
+        """num_spare: rows behind the pool that belong to no sequence (`decode_graphs.py`)."""
         self.max_rows = max_rows
         self.context_tokens = context_tokens
         self.device = torch.device(device)
@@ -74,12 +76,13 @@ class SlottedCache:
         self.num_cells = cells = _aligned(context_tokens)
         self.group = config.num_heads // heads
         self.scale = config.head_dim**-0.5
-        half = max_rows * heads * cells
+        num_rows = max_rows + num_spare
+        half = num_rows * heads * cells
         # Zeros: a masked key counts nothing, but 0 x NaN of unwritten memory would.
         self.flat_L = [
             torch.zeros(2 * half, config.head_dim, device=device) for _ in range(config.num_layers)
         ]
-        shape = (max_rows * heads, cells, config.head_dim)
+        shape = (num_rows * heads, cells, config.head_dim)
         self.keys_L = [flat[:half].view(shape) for flat in self.flat_L]
         self.values_L = [flat[half:].view(shape) for flat in self.flat_L]
         self.columns_C = torch.arange(cells, device=device)

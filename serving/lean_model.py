@@ -49,8 +49,10 @@ class LeanLayer:
         self.out = products.make(config.num_heads * config.head_dim, width)
         self.gate_up = products.make(width, 2 * config.intermediate_size)
         self.down = products.make(config.intermediate_size, width)
-        self.query_norm_E: Tensor | None = None
-        self.key_norm_E: Tensor | None = None
+        self.query_norm_E = self.key_norm_E = None
+        if config.qk_norm:
+            self.query_norm_E = torch.empty(config.head_dim, device=products.device)
+            self.key_norm_E = torch.empty(config.head_dim, device=products.device)
         pairs = torch.arange(config.head_dim // 2)
         self._pairs_E = torch.stack((pairs, pairs + config.head_dim // 2), -1).flatten()
 
@@ -72,9 +74,9 @@ class LeanLayer:
         gate_up = torch.cat([tensors[f"mlp.{name}_proj.weight"].float() for name in ("gate", "up")])
         self.gate_up.load(gate_up.mul_(norm_D))
         self.down.load(tensors["mlp.down_proj.weight"].float())
-        if self._config.qk_norm:
-            self.query_norm_E = tensors["self_attn.q_norm.weight"].float()[self._pairs_E]
-            self.key_norm_E = tensors["self_attn.k_norm.weight"].float()[self._pairs_E]
+        if self.query_norm_E is not None and self.key_norm_E is not None:
+            self.query_norm_E.copy_(tensors["self_attn.q_norm.weight"][self._pairs_E])
+            self.key_norm_E.copy_(tensors["self_attn.k_norm.weight"][self._pairs_E])
 
     def _side_by_side(self, rows: Tensor) -> Tensor:
         """Dimension i of each head next to i + E/2, with which it turns."""
@@ -106,7 +108,7 @@ class LeanModel:
         self.output = None if self._is_shared else products.make(shape[1], shape[0])
         self._eps = torch.tensor(config.rms_norm_eps, device=device)
         self._rotary = Rotary(config)
-        self._turns_CP = torch.empty(0, config.head_dim // 2, dtype=torch.complex64)
+        self._turns_CP = torch.empty(0, config.head_dim // 2, dtype=torch.complex64, device=device)
 
     # Loading
 

@@ -56,7 +56,11 @@ class LiveModel:
         )
         slots = Slots(config, precision=choose(config, settings.precision, device), device=device)
         cache = SlottedCache(
-            config, max_rows=settings.max_rows, context_tokens=context_tokens, device=device
+            config,
+            max_rows=settings.max_rows,
+            context_tokens=context_tokens,
+            device=device,
+            num_spare=1 if device.type == "cuda" else 0,
         )
         log.info("%d cache rows take %.0f MB", settings.max_rows, cache.num_bytes / 1e6)
 

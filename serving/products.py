@@ -63,8 +63,12 @@ class FloatProduct:
 
     def load(self, weight_OI: Tensor, bias_O: Tensor | None = None) -> None:
         self.weight_OI.copy_(weight_OI)
-        if bias_O is not None:
+        if bias_O is None:
+            return
+        if self.bias_O is None:
             self.bias_O = bias_O.to(self.weight_OI.device, torch.float32, copy=True)
+        else:
+            self.bias_O.copy_(bias_O)
 
     def of(self, x_NI: Tensor) -> Tensor:
         y_NO = self._matrix(x_NI)

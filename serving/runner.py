@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from serving.cache import SlottedCache
+from serving.decode_graphs import DecodeGraphs
 from serving.sampling import penalize, sample
 from serving.scheduler import Batch, Copy
 from serving.sequence import Sequence, TokenLogprob, TokenScore
@@ -34,6 +35,7 @@ class Runner:
 
     def __init__(self, cache: SlottedCache) -> None:
         self.cache = cache
+        self._graphs = DecodeGraphs(cache) if cache.device.type == "cuda" else None
 
     @torch.inference_mode()
     def copy(self, copies: list[Copy]) -> None:
@@ -47,14 +49,17 @@ class Runner:
         tokens: list[int] = []
         for sequence, count in zip(batch.sequences, batch.counts, strict=True):
             tokens += sequence.tokens[sequence.num_cached : sequence.num_cached + count]
-        window = self.cache.window(
-            [sequence.row for sequence in batch.sequences if sequence.row is not None],
-            [sequence.num_cached for sequence in batch.sequences],
-            batch.counts,
-            is_exact=model.precision != "float32",
-        )
-        hidden_ND = model.hidden(torch.tensor(tokens, device=self.cache.device), window)
+        rows = [sequence.row for sequence in batch.sequences if sequence.row is not None]
+        starts = [sequence.num_cached for sequence in batch.sequences]
         outcomes = [Outcome() for _ in batch.sequences]
+        if self._graphs is not None and is_decoding(batch):
+            logits_WV = self._graphs.logits(model, rows, tokens, starts)
+            _choose(logits_WV, list(zip(batch.sequences, outcomes, strict=True)))
+            self._clear(batch, outcomes)
+            return outcomes
+        is_exact = model.precision != "float32"
+        window = self.cache.window(rows, starts, batch.counts, is_exact=is_exact)
+        hidden_ND = model.hidden(torch.tensor(tokens, device=self.cache.device), window)
         wants: list[tuple[Sequence, Outcome]] = []
         lasts: list[int] = []
         first = 0
@@ -75,11 +80,22 @@ class Runner:
             if len(lasts) < len(tokens):
                 hidden_ND = hidden_ND[torch.tensor(lasts, device=self.cache.device)]
             _choose(model.logits(hidden_ND), wants)
+        self._clear(batch, outcomes)
+        return outcomes
+
+    def _clear(self, batch: Batch, outcomes: list[Outcome]) -> None:
         for sequence, outcome in zip(batch.sequences, outcomes, strict=True):
             if not outcome.is_finite:
                 assert sequence.row is not None
                 self.cache.clear(sequence.row)
-        return outcomes
+
+
+def is_decoding(batch: Batch) -> bool:
+    """Whether each sequence has one token left to run and wants the next one."""
+    return all(
+        count == 1 and sequence.num_uncached == 1 and sequence.task == "generate"
+        for sequence, count in zip(batch.sequences, batch.counts, strict=True)
+    )
 
 
 def _choose(logits_WV: Tensor, wants: list[tuple[Sequence, Outcome]]) -> None:

@@ -8,9 +8,9 @@ from serving.products import Precision
 
 
 @torch.inference_mode()
-def lean_of(decoder: Decoder, precision: Precision = "float32") -> LeanModel:
+def lean_of(decoder: Decoder, precision: Precision = "float32", device: str = "cpu") -> LeanModel:
     config = decoder.config
-    model = LeanModel(config, precision=precision)
+    model = LeanModel(config, precision=precision, device=device)
     state = {name: tensor.detach() for name, tensor in decoder.state_dict().items()}
     for layer in range(config.num_layers):
         prefix = f"model.layers.{layer}."
