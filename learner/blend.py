@@ -33,5 +33,6 @@ class Blend:
         """The same with another share: what could be served. Only 0 where no copy is kept."""
         if not share:
             return weights
+        assert self._origin, "the recipe blends, so the origin was kept"
         learned = 1 - share
         return {n: self._origin[n].lerp(w.detach(), learned) for n, w in weights.items()}

@@ -43,7 +43,6 @@ ENGLISH = Language(
         " When",
         " What are the",
         " On which",
-        " What",
     ),
     words(
         "a an and are as at be been by called did do does for from had has have in is it its name "
