@@ -129,7 +129,7 @@ class Observer:
             bootstrap_servers=broker.address if broker else self.settings.kafka.bootstrap_servers,
             processes=processes,
             stream=_stream(_scraped(by_name["stream"].metrics_port)),
-            learner=_learner(_scraped(by_name["learner"].metrics_port)),
+            learner=learner_status(_scraped(by_name["learner"].metrics_port)),
             serving=self._server(by_name["serving"]),
         )
 
@@ -190,7 +190,7 @@ def _stream(samples: Samples | None) -> StreamStatus | None:
     )
 
 
-def _learner(samples: Samples | None) -> LearnerStatus | None:
+def learner_status(samples: Samples | None) -> LearnerStatus | None:
     if samples is None:
         return None
     gauge = samples.value
