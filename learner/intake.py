@@ -20,6 +20,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from learner.arrival import Arrival, Range
+from learner.content import told
 from riverrun.errors import BrokerError, OffsetExpired
 from riverrun.records import RAW_OFFSET_HEADER, RAW_TIMESTAMP_HEADER, Document
 
@@ -217,6 +218,8 @@ def arrival_of(partition: int, record: Any) -> Arrival | None:
         return None
     if raw_offset < 0:
         return None
+    if document.messages is not None and not told(document.messages).strip():
+        return None  # a conversation in which nobody answers
     return Arrival(partition, record.offset, raw_offset, arrived_ms, document)
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from learner.announcements import Announcements
 from learner.arrival import Arrival, ranges_of
 from learner.checkpoint import Checkpoints
+from learner.content import content_of
 from learner.identity import Identity
 from learner.intake import Intake
 from learner.journal import Journal, Learned
@@ -92,7 +93,8 @@ class Loop:
         arrivals: list[Arrival] = []
         num_tokens = 0
         while len(self.intake):
-            num_tokens += self.stepper.framing.num_tokens(self.intake.first().document.text)
+            content = content_of(self.intake.first().document)
+            num_tokens += self.stepper.framing.num_tokens(content)
             if arrivals and num_tokens > limit:
                 break
             arrivals.append(self.intake.take())

@@ -224,12 +224,19 @@ def kind_of(model: str) -> Kind:
     return "scratch" if model == "tiny" else "pretrained"
 
 
-def resolve(settings: LearnerSettings, kind: Kind, *, has_bfloat16: bool = False) -> Recipe:
+def resolve(
+    settings: LearnerSettings,
+    kind: Kind,
+    *,
+    has_bfloat16: bool = False,
+    base: Recipe | None = None,
+) -> Recipe:
     """The recipe of a kind of model, with what the operator set instead of its own numbers.
 
     has_bfloat16: whether the device multiplies in bfloat16; what precision `auto` asks for.
+    base: instead of the kind's own.
     """
-    recipe = RECIPES[kind]
+    recipe = base or RECIPES[kind]
     chosen = {
         name: getattr(settings, name)
         for name in LearnerSettings.model_fields

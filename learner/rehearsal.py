@@ -15,6 +15,7 @@ from typing import Literal
 
 import msgspec
 
+from learner.content import Content, Messages
 from learner.part import Snapshot
 from learner.recipe import Recipe
 from learner.seeds import Random
@@ -31,7 +32,7 @@ class Due(msgspec.Struct):
     """A document that will be shown again. `loss` is that of its last pass, before learning.
 
     pairs: questions on it, from the pass on that first needed them.
-    raw: partition and raw offset that it came from.
+    raw: partition and raw offset that it came from. messages: of a conversation.
     costs: of each pair, the dearest token of its answer when it was last asked, nats.
     """
 
@@ -43,11 +44,17 @@ class Due(msgspec.Struct):
     loss: float
     pairs: list[Pair] | None = None
     raw: tuple[int, int] | None = None
+    messages: Messages | None = None
     costs: list[float] = []
 
     @property
+    def content(self) -> Content:
+        return self.text if self.messages is None else self.messages
+
+    @property
     def num_characters(self) -> int:
-        return len(self.text)
+        """That it takes; a conversation's contents are here twice."""
+        return len(self.text) * (1 if self.messages is None else 2)
 
     def cost(self, pair: int) -> float:
         return self.costs[pair] if pair < len(self.costs) else NEVER_ASKED
@@ -81,12 +88,13 @@ class Rehearsal:
         num_tokens: int,
         loss: float,
         raw: tuple[int, int] | None = None,
+        messages: Messages | None = None,
     ) -> list[Retired]:
         """Take in a document after its first pass; gives why documents are due no more."""
         why = self._verdict(1, loss)
         if why is not None:
             return [why]
-        due = Due(self._next_number, text, source, 1, num_tokens, loss, raw=raw)
+        due = Due(self._next_number, text, source, 1, num_tokens, loss, raw=raw, messages=messages)
         self._next_number += 1
         self._due[due.number] = due
         self._changed.add(due.number)

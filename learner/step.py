@@ -167,7 +167,7 @@ class Stepper:
             findings=skipped.findings() if skipped else [],
         )
         if lesson.work == "new":
-            num_bytes = sum(len(one.text.encode()) for one in lesson.shown)
+            num_bytes = sum(len(one.told.encode()) for one in lesson.shown)
             report.prequential_loss = report.loss
             report.bits_per_byte = sum(sums.nats) / math.log(2) / num_bytes
         self._count(state, routing, report)
@@ -264,7 +264,9 @@ class Stepper:
                 self._strategy.remembered(state, i, placed)
                 num_tokens = sum(len(example.tokens) for example in one.examples)
                 retired.update(
-                    state.rehearsal.admit(one.text, one.source, num_tokens, loss, one.raw)
+                    state.rehearsal.admit(
+                        one.text, one.source, num_tokens, loss, one.raw, one.messages
+                    )
                 )
             elif (why := state.rehearsal.shown(one.number, loss, one.pairs, costs)) is not None:
                 retired[why] += 1

@@ -4,6 +4,7 @@ Called by the stream (raw in, documents and rejections out), the learner (docume
 events out), serving (feedback out) and the command line.
 """
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -16,14 +17,35 @@ RAW_TIMESTAMP_HEADER = "raw-timestamp"
 """Header of a clean record: Kafka's timestamp of the raw record, ms since 1970, decimal ASCII."""
 
 
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One message of a conversation."""
+
+    role: Role
+    content: str
+
+
 class Document(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """A cleaned text. `timestamp_ms` is the record's own time, else Kafka's."""
+    """A cleaned text. `timestamp_ms` is the record's own time, else Kafka's.
+
+    messages: of a supervised record: a conversation that ends with the assistant's answer, of which
+    only what the assistant says is learned. `text` is then their contents (`text_of`), for whoever
+    reads texts and no conversations.
+    """
 
     text: str
     source: str
     timestamp_ms: int
     id: str | None = None
     language: str | None = None
+    messages: tuple[Message, ...] | None = None
+
+
+def text_of(messages: Iterable[Message]) -> str:
+    """What a conversation says, whoever says it: the contents, with a blank line between."""
+    return "\n\n".join(message.content for message in messages)
 
 
 Reason = Literal[

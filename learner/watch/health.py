@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from torch import Tensor
 
+from learner.content import Content
 from learner.part import Snapshot
 from learner.watch import probe, stall
 from learner.watch.allowance import FORWARD, Allowance
@@ -78,7 +79,7 @@ class Health(Watch):
         findings = self._norm(report.gradient_norm)
         if self._norms:
             findings += self._layers(state)
-        texts = [one.text for one in lesson.shown]
+        texts = [one.content for one in lesson.shown]
         findings += self._inside(state, texts)
         if report.bits_per_byte is not None:
             findings += self._stall(state, texts, report.bits_per_byte, report.gradient_norm)
@@ -128,7 +129,7 @@ class Health(Watch):
             found += self._cross("vanishing", layer, float(has_vanished), 0.5, numbers)
         return found
 
-    def _inside(self, state: "State", texts: Sequence[str]) -> list[Finding]:
+    def _inside(self, state: "State", texts: Sequence[Content]) -> list[Finding]:
         facts, settings = self.facts, self._settings
         is_due = state.progress.num_updates % settings.health_interval == 0
         if not is_due or not facts.allowance.spend(probe.TOKENS * FORWARD):
@@ -150,7 +151,7 @@ class Health(Watch):
         return found
 
     def _stall(
-        self, state: "State", texts: Sequence[str], loss: float, norm: float
+        self, state: "State", texts: Sequence[Content], loss: float, norm: float
     ) -> list[Finding]:
         def curvature() -> tuple[float, float] | None:
             if not self.facts.allowance.spend(probe.CURVATURE_COST):

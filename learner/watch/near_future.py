@@ -23,6 +23,7 @@ import msgspec
 import torch
 from torch import Tensor
 
+from learner.content import Content, told
 from learner.part import Snapshot
 from learner.watch.allowance import FORWARD, Allowance
 from learner.watch.protocol import Finding, Readings, Watch
@@ -67,7 +68,7 @@ class NearFuture(Watch):
         num_before = state.progress.num_documents - len(lesson.shown)
         age = None if facts.taken_at is None else num_before - facts.taken_at
         if age is not None and age >= self._gap:
-            self._judge(state, [one.text for one in lesson.shown], age)
+            self._judge(state, [one.content for one in lesson.shown], age)
         if (age is None or age >= 2 * self._gap) and report.is_finite:
             weights = state.blend.of(state.average.weights())
             self._copy = {n: w.detach().to(torch.bfloat16) for n, w in weights.items()}
@@ -75,7 +76,7 @@ class NearFuture(Watch):
             facts.taken_at = state.progress.num_documents
         return []
 
-    def _judge(self, state: "State", texts: Sequence[str], age: int) -> None:
+    def _judge(self, state: "State", texts: Sequence[Content], age: int) -> None:
         facts = self.facts
         costs = [self._surprise.num_tokens(text) * FORWARD for text in texts]
         facts.allowance.cap(SAVED_TEXTS * max(costs))
@@ -85,7 +86,7 @@ class NearFuture(Watch):
         with wearing(state.model, self._copy):
             nats = self._surprise.nats(state.model, chosen)
         for text, nats_of_one in zip(chosen, nats, strict=True):
-            bits = nats_of_one / math.log(2) / len(text.encode())
+            bits = nats_of_one / math.log(2) / len(told(text).encode())
             if not math.isfinite(bits):
                 continue
             before = facts.average

@@ -40,6 +40,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "versions": ("riverrun.cli.versions:versions", "List the published versions."),
         "trace": ("riverrun.cli.trace:trace", "Go from a version back to the text it learned."),
         "verify": ("riverrun.cli.verify:verify", "Rebuild versions from the log, compare hashes."),
+        "pretrain": ("riverrun.cli.pretrain:pretrain", "Train a model on files or a topic."),
         "model": ("riverrun.cli.model:model", "List, inspect and fetch models."),
         "bench": ("riverrun.cli.bench:bench", "Measure what the documents claim."),
     },

@@ -21,7 +21,12 @@ from riverrun.workspace import Workspace, replace_file
 
 Layer = dict[str, Any]
 
-NOT_SETTINGS = {"RIVERRUN_CACHE", "RIVERRUN_SUPERVISED"}
+NOT_SETTINGS = {
+    "RIVERRUN_CACHE",
+    "RIVERRUN_SUPERVISED",
+    "RIVERRUN_TEST_DATA",
+    "RIVERRUN_TEST_KILLS",
+}
 PATHS = {"data_dir", "origin_file", "ssl_cafile", "ssl_certfile", "ssl_keyfile"}
 
 
