@@ -33,6 +33,14 @@ ROUND_TIMEOUT_S = 180.0
 POLL_S = 0.05
 PARTITIONS = 4
 
+WORKER = """
+import json, pathlib, sys, stream.main
+from riverrun.settings import Settings
+text = pathlib.Path(sys.argv[1]).read_text()
+stream.main.run(Settings.model_validate(json.loads(text)))
+"""
+"""A stream process, of the settings in the file that is its argument."""
+
 
 class Round(msgspec.Struct, frozen=True, kw_only=True):
     """One worker, or two, on all records. cpu_us: processor time of the workers for a record, once
@@ -168,13 +176,7 @@ def _worker(settings: Settings) -> contextlib.AbstractContextManager[Any]:
     path = Workspace(settings.data_dir).settings_file
     path.parent.mkdir(parents=True, exist_ok=True)
     save_settings(settings, path)
-    code = (
-        "import json, pathlib, sys, stream.main\n"
-        "from riverrun.settings import Settings\n"
-        "text = pathlib.Path(sys.argv[1]).read_text()\n"
-        "stream.main.run(Settings.model_validate(json.loads(text)))\n"
-    )
-    return _running(["-c", code, str(path)], settings.data_dir / "bench.log")
+    return _running(["-c", WORKER, str(path)], settings.data_dir / "bench.log")
 
 
 def _wait_for_partitions(

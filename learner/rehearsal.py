@@ -25,7 +25,7 @@ from riverrun.errors import CheckpointError
 NEVER_ASKED = 1e3
 """The cost of an answer that was not asked for yet: JSON knows no infinity."""
 
-Retired = Literal["known", "passes", "crowded", "non_finite"]
+Retired = Literal["known", "passes", "crowded", "non_finite", "budget"]
 
 
 class Due(msgspec.Struct):
@@ -157,6 +157,13 @@ class Rehearsal:
     def drop(self, number: int) -> None:
         """It must not be shown again."""
         self._remove(number)
+
+    def clear(self) -> int:
+        """Nothing is due any more; gives how many documents were."""
+        numbers = list(self._due)
+        for number in numbers:
+            self._remove(number)
+        return len(numbers)
 
     def _verdict(self, num_passes: int, loss: float) -> Retired | None:
         """loss: of what is known worst."""

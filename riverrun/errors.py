@@ -13,8 +13,11 @@
     ├── ModelError                weights or a tokenizer that cannot be used
     ├── CheckpointError           a checkpoint that is torn, corrupt, or of another configuration
     ├── LeaseLost                 a second learner took over
+    ├── Refused                   the learner does not do what an operator told it
     ├── Overloaded                serving has as many requests as it may
     ├── NotServing                serving has no version yet, or drains
+    ├── Unauthenticated           a call without a token that the server knows
+    ├── PermissionDenied          a token whose role is not enough for the call
     ├── Unsupported               a field of a request that this server does not act upon yet
     ├── UnknownReply              feedback on an answer that serving does not remember
     ├── IdTaken                   an id that was used for something else
@@ -103,6 +106,10 @@ class LeaseLost(RiverrunError):
     """Another learner holds the lease; this one may publish nothing more."""
 
 
+class Refused(RiverrunError):
+    """The learner does not do what it was told; it says why."""
+
+
 class Overloaded(RiverrunError):
     """Serving has as many requests as it may take; the same one will do later."""
 
@@ -113,6 +120,18 @@ class Overloaded(RiverrunError):
 
 class NotServing(RiverrunError):
     """Serving has no version to answer with yet, or takes no new requests any more."""
+
+
+class Unauthenticated(RiverrunError):
+    """A call without a token that the server knows. Never says which tokens there are."""
+
+
+class PermissionDenied(RiverrunError):
+    """A token whose role is not enough; `role` is the least one that is."""
+
+    def __init__(self, name: str, role: str, needed: str) -> None:
+        self.role = needed
+        super().__init__(f"the token {name!r} has the role {role}; this takes {needed}")
 
 
 class Unsupported(RiverrunError):

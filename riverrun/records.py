@@ -17,6 +17,9 @@ RAW_TIMESTAMP_HEADER = "raw-timestamp"
 """Header of a clean record: Kafka's timestamp of the raw record, ms since 1970, decimal ASCII."""
 
 
+RAW_FORMS = (("text",), ("messages",), ("prompt", "completion"))
+"""What a raw JSON record may hold: the fields of exactly one of these."""
+
 Role = Literal["system", "user", "assistant", "tool"]
 
 
@@ -109,6 +112,8 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
     Offsets between the ends whose record was no document, or was dropped as a repetition, belong
     to no step; `num_documents` counts what was learned.
     held_out: raw offsets of documents in the span that were kept apart and never trained on.
+    without: sources in quarantine, whose documents in the span were not learned.
+    only: the source that was released from quarantine; no other documents in the span are meant.
     """
 
     step: int
@@ -119,6 +124,27 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
     clean_last: int
     num_documents: int
     held_out: list[int] = []
+    without: list[str] = []
+    only: str | None = None
+
+
+class LeftOut(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Raw offsets of one partition, both ends included, that a line of weights never learns from:
+    they were undone. source: only this source's records among them.
+    """
+
+    partition: int
+    first: int
+    last: int
+    source: str | None = None
+
+    def takes(self, partition: int, raw_offset: int, source: str) -> bool:
+        """Whether the record at `raw_offset` is left out."""
+        return (
+            partition == self.partition
+            and self.first <= raw_offset <= self.last
+            and self.source in (None, source)
+        )
 
 
 VersionEventKind = Literal[
@@ -129,6 +155,7 @@ VersionEventKind = Literal[
     "rate_lowered",
     "rate_rewarmed",
     "optimizer_reset",
+    "rehearsal_stopped",
     "quarantined",
     "source_released",
     "undone",

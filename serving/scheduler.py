@@ -8,6 +8,7 @@ already holds starts behind that beginning.
 Knows nothing of tensors. Called by `serving/engine.py`, on its thread.
 """
 
+import time
 from collections import deque
 from dataclasses import dataclass
 
@@ -60,6 +61,8 @@ class Scheduler:
         while self.waiting and self._free_rows:
             sequence = self.waiting.popleft()
             sequence.slot = self._slots.pin()
+            sequence.first_version = sequence.version
+            sequence.admitted_at = time.perf_counter()
             copy = self._place(sequence)
             if copy is not None:
                 copies.append(copy)

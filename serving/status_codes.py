@@ -21,8 +21,10 @@ from riverrun.errors import (
     NotServing,
     OffsetExpired,
     Overloaded,
+    PermissionDenied,
     RiverrunError,
     StoreError,
+    Unauthenticated,
     UnknownReply,
     UnknownVersion,
     Unsupported,
@@ -52,6 +54,8 @@ class Row:
 TABLE: dict[type[RiverrunError], Row] = {
     InvalidValue: Row(Code.INVALID_ARGUMENT, "INVALID_FIELD"),
     Unsupported: Row(Code.UNIMPLEMENTED, "UNSUPPORTED_FIELD"),
+    Unauthenticated: Row(Code.UNAUTHENTICATED, "UNAUTHENTICATED"),
+    PermissionDenied: Row(Code.PERMISSION_DENIED, "PERMISSION_DENIED"),
     UnknownReply: Row(Code.NOT_FOUND, "UNKNOWN_REPLY"),
     UnknownVersion: Row(Code.NOT_FOUND, "UNKNOWN_VERSION"),
     VersionGone: Row(Code.FAILED_PRECONDITION, "VERSION_GONE"),
@@ -87,7 +91,7 @@ def details(error: RiverrunError, request_id: str) -> list[Message]:
     """What a client can act upon."""
     row = row_of(error)
     metadata = {"request_id": request_id}
-    for name in ("field", "version", "nearest"):
+    for name in ("field", "version", "nearest", "role"):
         value = getattr(error, name, None)
         if isinstance(value, str) and value:
             metadata[name] = value

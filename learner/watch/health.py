@@ -47,7 +47,7 @@ class Facts(msgspec.Struct, kw_only=True):
     """usual: logarithm of the gradient norm. active: what was found and is not over; strikes: of
     layers. looked: whether the last look into the layers was paid for."""
 
-    allowance: Allowance
+    allowance: Allowance = msgspec.field(default_factory=Allowance)
     num_norms: int = 0
     usual: float = 0.0
     active: list[tuple[str, str]] = []
@@ -63,7 +63,7 @@ class Health(Watch):
         self._baseline = baseline
         self._norms: dict[str, float] = {}
         self._before: dict[str, Tensor] = {}
-        self.facts = Facts(allowance=Allowance(settings.probe_share))
+        self.facts = Facts()
 
     def before_update(self, state: "State", lesson: "Lesson") -> None:  # noqa: ARG002
         self._norms, self._before = {}, {}
@@ -72,7 +72,7 @@ class Health(Watch):
             self._before = samples(state.optimizer.parameters)
 
     def after_update(self, state: "State", lesson: "Lesson", report: "StepReport") -> list[Finding]:
-        self.facts.allowance.earn(sum(report.num_tokens.values()))
+        self.facts.allowance.earn(sum(report.num_tokens.values()), self._settings.probe_share)
         self.facts.allowance.cap(2 * probe.CURVATURE_COST)
         if not report.is_finite:
             return []
@@ -188,6 +188,4 @@ class Health(Watch):
         return Snapshot({}, msgspec.json.encode(self.facts))
 
     def restore(self, snapshots: Sequence[Snapshot]) -> None:
-        facts = msgspec.json.decode(snapshots[-1].facts, type=Facts)
-        facts.allowance.share = self.facts.allowance.share
-        self.facts = facts
+        self.facts = msgspec.json.decode(snapshots[-1].facts, type=Facts)

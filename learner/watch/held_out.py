@@ -92,8 +92,13 @@ class Era(msgspec.Struct, kw_only=True):
 
 
 class Routing(NamedTuple):
+    """Where a step's arrivals go. diverted: their sources are in quarantine. released: the source
+    whose documents, kept in quarantine until now, these are."""
+
     learned: list[Arrival]
     held_out: list[Arrival]
+    diverted: Sequence[Arrival] = ()
+    released: str | None = None
 
 
 class Facts(msgspec.Struct, kw_only=True):
@@ -139,6 +144,15 @@ class HeldOut:
         """Oldest source first, and in it the oldest bucket."""
         order = {source: i for i, source in enumerate(self.eras)}
         return sorted(self._cells.values(), key=lambda c: (order[c.source], c.bucket))
+
+    def num_counted(self, source: str) -> int:
+        """Documents of `source` so far, learned or held out."""
+        return self._counts.get(source, 0)
+
+    @property
+    def most_counted(self) -> int:
+        """Of the source with most documents."""
+        return max(self._counts.values(), default=0)
 
     def route(self, arrivals: Sequence[Arrival]) -> Routing:
         """Which arrivals are learned and which are held out; changes nothing yet."""

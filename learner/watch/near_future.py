@@ -43,7 +43,7 @@ SAVED_TEXTS = 4
 class Facts(msgspec.Struct, kw_only=True):
     """taken_at: documents learned when the copy was taken. gap: of the last judged document."""
 
-    allowance: Allowance
+    allowance: Allowance = msgspec.field(default_factory=Allowance)
     taken_at: int | None = None
     average: float | None = None
     gap: int = 0
@@ -53,16 +53,17 @@ class NearFuture(Watch):
     def __init__(self, surprise: Surprise, gap: int, share: float) -> None:
         self._surprise = surprise
         self._gap = gap
+        self._share = share
         self._copy: dict[str, Tensor] = {}
         self._is_copy_new = False
-        self.facts = Facts(allowance=Allowance(share))
+        self.facts = Facts()
 
     def before_update(self, state: "State", lesson: "Lesson") -> None:
         pass
 
     def after_update(self, state: "State", lesson: "Lesson", report: "StepReport") -> list[Finding]:
         facts = self.facts
-        facts.allowance.earn(sum(report.num_tokens.values()))
+        facts.allowance.earn(sum(report.num_tokens.values()), self._share)
         if lesson.work != "new" or self._gap == 0:
             return []
         num_before = state.progress.num_documents - len(lesson.shown)
@@ -107,9 +108,7 @@ class NearFuture(Watch):
         return Snapshot(dict(tensors), msgspec.json.encode(self.facts), whole)
 
     def restore(self, snapshots: Sequence[Snapshot]) -> None:
-        facts = msgspec.json.decode(snapshots[-1].facts, type=Facts)
-        facts.allowance.share = self.facts.allowance.share
-        self.facts = facts
+        self.facts = msgspec.json.decode(snapshots[-1].facts, type=Facts)
         self._copy = {}
         for one in snapshots:
             self._copy |= {name: tensor.clone() for name, tensor in one.tensors.items()}

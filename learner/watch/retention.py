@@ -104,8 +104,8 @@ def mean_bits_per_byte(measured: Sequence[Measured]) -> float | None:
 
 
 class Facts(msgspec.Struct, kw_only=True):
-    allowance: Allowance
     matrix: RetentionMatrix
+    allowance: Allowance = msgspec.field(default_factory=Allowance)
     num_evaluations: int = 0
 
 
@@ -119,14 +119,15 @@ class Retention(Watch):
         self._surprise = surprise
         self._ngram = ngram
         self._budget = budget
-        self.facts = Facts(allowance=Allowance(share), matrix=RetentionMatrix())
+        self._share = share
+        self.facts = Facts(matrix=RetentionMatrix())
 
     def before_update(self, state: "State", lesson: "Lesson") -> None:
         pass
 
     def after_update(self, state: "State", lesson: "Lesson", report: "StepReport") -> list[Finding]:  # noqa: ARG002
         facts = self.facts
-        facts.allowance.earn(sum(report.num_tokens.values()))
+        facts.allowance.earn(sum(report.num_tokens.values()), self._share)
         # A token is at least about a byte, so this is no less than the cost.
         dearest = min(self._budget, self._held_out.size_bytes) * FORWARD
         facts.allowance.cap(self._budget * FORWARD)
@@ -191,9 +192,7 @@ class Retention(Watch):
         return Snapshot({}, msgspec.json.encode(self.facts))
 
     def restore(self, snapshots: Sequence[Snapshot]) -> None:
-        facts = msgspec.json.decode(snapshots[-1].facts, type=Facts)
-        facts.allowance.share = self.facts.allowance.share
-        self.facts = facts
+        self.facts = msgspec.json.decode(snapshots[-1].facts, type=Facts)
 
 
 def note(cell: Cell, nats: Sequence[float]) -> None:

@@ -236,6 +236,13 @@ def train(settings: "Settings", rounds: int, json_file: Path | None) -> None:
 )
 @click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True)
 @click.option(
+    "--beside",
+    "others",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="A --json of other strategies on the same data, to show with this run. Can be repeated.",
+)
+@click.option(
     "--plot",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Draw the curves there (PNG; needs matplotlib).",
@@ -246,6 +253,7 @@ def retention(
     strategies: str,
     max_bytes: int | None,
     threads: int,
+    others: tuple[Path, ...],
     plot: Path | None,
     json_file: Path | None,
 ) -> None:
@@ -256,7 +264,7 @@ def retention(
     """
     import msgspec
 
-    from bench.retention import names_in, run
+    from bench.retention import earlier_in, names_in, run
     from riverrun.workspace import replace_file
 
     result = run(
@@ -265,6 +273,7 @@ def retention(
         lambda text: click.echo(text, err=True),
         max_bytes=max_bytes,
         threads=threads,
+        earlier=[earlier_in(path) for path in others],
     )
     for text in result.lines():
         click.echo(text)

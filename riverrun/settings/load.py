@@ -26,8 +26,22 @@ NOT_SETTINGS = {
     "RIVERRUN_SUPERVISED",
     "RIVERRUN_TEST_DATA",
     "RIVERRUN_TEST_KILLS",
+    "RIVERRUN_TOKEN",
 }
-PATHS = {"data_dir", "origin_file", "ssl_cafile", "ssl_certfile", "ssl_keyfile"}
+PATHS = {
+    "control_file",
+    "data_dir",
+    "origin_file",
+    "ssl_cafile",
+    "ssl_certfile",
+    "ssl_keyfile",
+    "tls_ca",
+    "tls_cert",
+    "tls_client_ca",
+    "tls_key",
+    "token_file",
+    "tokens_file",
+}
 
 
 def load_settings(

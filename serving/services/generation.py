@@ -14,7 +14,7 @@ from riverrun.v1 import generation_pb2_grpc as rpc
 from serving.call import current_call
 from serving.mailbox import Mailbox
 from serving.replies import Reply
-from serving.requests.generate import GenerateRequest, sequence_of
+from serving.requests.generate import DEFAULT_MAX_TOKENS, GenerateRequest, sequence_of
 from serving.requests.inputs import input_of
 from serving.requests.texts import texts_to_embed, texts_to_score
 from serving.run_sequence import deltas_of, run_batch
@@ -67,6 +67,7 @@ class Generation(rpc.GenerationServicer):
                 )
 
             deltas, manifest = await run_batch(engine, [make(i) for i in range(len(texts))])
+            current_call().version = manifest.version
         scores = [
             score_proto(delta.scores or (), text.num_bytes, tokenizer, per_token=request.per_token)
             for delta, text in zip(deltas, texts, strict=True)
@@ -84,6 +85,7 @@ class Generation(rpc.GenerationServicer):
                 return lambda sink: Sequence(texts[i].tokens, sink, task="embed")
 
             deltas, manifest = await run_batch(engine, [make(i) for i in range(len(texts))])
+            current_call().version = manifest.version
         embeddings = [
             pb.Embedding(values=delta.embedding or (), tokens=len(text.tokens))
             for delta, text in zip(deltas, texts, strict=True)
@@ -127,8 +129,12 @@ class Generation(rpc.GenerationServicer):
         return whole
 
 
-async def answer(state: State, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+async def answer(
+    state: State, request: GenerateRequest, default_max_tokens: int = DEFAULT_MAX_TOKENS
+) -> AsyncGenerator[Delta, None]:
     """The deltas of one answer; a whole one is remembered for feedback. Any front may call it.
+
+    default_max_tokens: for a request that does not say how many; fewer where there is no room.
 
     Raises:
         InvalidValue, Unsupported: the request.
@@ -136,20 +142,30 @@ async def answer(state: State, request: GenerateRequest) -> AsyncGenerator[Delta
     """
     engine, tokenizer = state.require()
     texts: list[str] = []
+    call = current_call()
     with state.open_answer():
         mailbox = Mailbox()
         asked = input_of(request)
         sequence = await sequence_of(
-            request, asked, tokenizer, engine.cache.context_tokens, mailbox.put
+            request,
+            asked,
+            tokenizer,
+            engine.cache.context_tokens,
+            mailbox.put,
+            default_max_tokens,
         )
         async with aclosing(deltas_of(engine, sequence, mailbox)) as deltas:
             async for delta in deltas:
                 texts.append(delta.text)
+                call.version = sequence.first_version
+                call.num_prompt_tokens = sequence.num_prompt_tokens
+                call.num_tokens += delta.num_tokens
                 if delta.end is not None:
-                    version = delta.end.manifest.version
-                    request_id = current_call().request_id
+                    version = call.version = delta.end.manifest.version
+                    call.num_tokens = delta.end.num_tokens
                     # Before the caller has it, so that his feedback cannot come first.
-                    state.replies.remember(Reply(request_id, asked.turns, "".join(texts), version))
+                    reply = Reply(call.request_id, asked.turns, "".join(texts), version)
+                    state.replies.remember(reply)
                 yield delta
 
 

@@ -7,13 +7,10 @@ is the stages' affair. Fields that would change what is learned and that we do n
 
 from typing import Any, get_args
 
-from riverrun.records import Message, Role
+from riverrun.records import RAW_FORMS, Message, Role
 from stream.rejected import bad_field
 
 ROLES: tuple[str, ...] = get_args(Role)
-
-FORMS = (("text",), ("messages",), ("prompt", "completion"))
-"""What a JSON record may hold: exactly one of these."""
 
 NOT_ACTED_ON = ("tool_calls", "function_call", "weight")
 
@@ -23,7 +20,7 @@ Conversation = tuple[tuple[Message, ...], tuple[str, ...]]
 
 def is_supervised(fields: dict[str, Any]) -> bool:
     """Whether a JSON record is one. Raises Rejected (bad_field) when it is two things at once."""
-    given = [form for form in FORMS if any(name in fields for name in form)]
+    given = [form for form in RAW_FORMS if any(name in fields for name in form)]
     if len(given) > 1:
         names = ", ".join(name for form in given for name in form if name in fields)
         raise bad_field(names, "all of them", "text, or messages, or prompt and completion")
