@@ -80,7 +80,7 @@ class StepReport(msgspec.Struct, kw_only=True):
 class Sums(NamedTuple):
     """Of all chunks: weighted loss, nats a document, mean divergence from the origin.
 
-    dearest: of each text of the lesson, the predicted token that cost most, nats.
+    dearest: of each text of a lesson that asks, the predicted token that cost most, nats.
     """
 
     loss: float
@@ -189,6 +189,7 @@ class Stepper:
         nats_by_owner = torch.zeros(len(lesson.shown) + 1, dtype=torch.float64, device=device)
         replayed = Replayed()
         dearest: list[float] = []
+        asks = any(one.asked for one in lesson.shown)
         for texts, anchors in chunks(lesson.texts, lesson.anchors, self.recipe.chunk_tokens):
             if is_stopping():
                 return None
@@ -199,8 +200,9 @@ class Stepper:
             loss += float(losses.total.detach())
             nats_by_owner.index_add_(0, batch.owners_N, losses.predictions_N.double())
             replayed.see(batch, losses.predictions_N)
-            lengths = [text.example.num_targets for text in texts]
-            dearest += [float(one.max()) for one in torch.split(losses.predictions_N, lengths)]
+            if asks:
+                lengths = [text.example.num_targets for text in texts]
+                dearest += [float(one.max()) for one in torch.split(losses.predictions_N, lengths)]
             if losses.divergences_M is not None:
                 divergence += float(losses.divergences_M.sum())
                 num_anchored += len(losses.divergences_M)
