@@ -24,10 +24,15 @@ class Blend:
         self._share = share
         self._origin = {n: p.detach().clone() for n, p in parameters.items()} if share else {}
 
-    @torch.no_grad()
     def of(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """`weights`, and `share` of the origin's instead of their own."""
-        if not self._share:
+        """`weights`, and the recipe's share of the origin's instead of their own."""
+        return self.at(self._share, weights)
+
+    @torch.no_grad()
+    def at(self, share: float, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The same with another share: what could be served. Only 0 where no copy is kept."""
+        if not share:
             return weights
-        learned = 1 - self._share
+        assert self._origin, "the recipe blends, so the origin was kept"
+        learned = 1 - share
         return {n: self._origin[n].lerp(w.detach(), learned) for n, w in weights.items()}

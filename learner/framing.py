@@ -126,21 +126,27 @@ class Framing:
 
     def _chat(self, text: str, random: Random, pairs: Sequence[Pair]) -> list[Example]:
         del pairs
-        return [self._answered(OPENINGS[int(random.integers(len(OPENINGS)))], text)]
+        return [self.answered(Pair(OPENINGS[int(random.integers(len(OPENINGS)))], text))]
 
     def _study(self, text: str, random: Random, pairs: Sequence[Pair]) -> list[Example]:
         """The text itself, and some of the questions on it."""
         shown = self._plain(text, random, pairs)
         for i in distinct(random, len(pairs), self.study_pairs):
-            shown.append(self._answered(pairs[i].question, pairs[i].answer))
+            shown.append(self.answered(pairs[i]))
         return shown
 
-    def _answered(self, question: str, answer: str) -> Example:
+    def asked(self, question: str) -> list[int]:
+        """A question as a user asks it, up to where the answer begins."""
         if not self.tokenizer.has_chat_template:
-            asked = self.tokenizer.encode(f"Question: {question}\nAnswer:")
-            return self.told([self.end_id, *asked], self.tokenizer.encode(f" {answer}"))
-        asked = self.tokenizer.chat([{"role": "user", "content": question}])
-        return self.told(asked, [*self.tokenizer.encode(answer), self.turn_end_id])
+            return [self.end_id, *self.tokenizer.encode(f"Question: {question}\nAnswer:")]
+        return self.tokenizer.chat([{"role": "user", "content": question}])
+
+    def answered(self, pair: Pair) -> Example:
+        """A question as a user asks it; the answer is what has to be predicted."""
+        if not self.tokenizer.has_chat_template:
+            return self.told(self.asked(pair.question), self.tokenizer.encode(f" {pair.answer}"))
+        answer = [*self.tokenizer.encode(pair.answer), self.turn_end_id]
+        return self.told(self.asked(pair.question), answer)
 
 
 def cut(example: Example, block_tokens: int) -> list[Example]:

@@ -20,7 +20,7 @@ from learner.memory import Sampled
 from learner.origin import Origin
 from learner.recipe import Recipe
 from learner.rehearsal import Due
-from learner.seeds import random_for
+from learner.seeds import Random, random_for
 from learner.state import State
 from learner.strategies.strategy import Strategy
 from learner.study import Pair, Student
@@ -45,6 +45,7 @@ class Shown(NamedTuple):
     pairs: list[Pair] | None = None
     raw: tuple[int, int] | None = None
     messages: Messages | None = None
+    asked: Sequence[int] = ()
 
     @property
     def content(self) -> Content:
@@ -111,7 +112,7 @@ class Planner:
             work="new" if arrivals else "rehearsal",
             shown=shown,
             texts=[text._replace(weight=text.weight / whole) for text in texts],
-            anchors=self._anchors(step),
+            anchors=self._anchors(texts, step),
         )
 
     def _new(self, arrivals: Sequence[Arrival], step: int) -> list[Shown]:
@@ -133,20 +134,17 @@ class Planner:
         assert chosen, "a rehearsal step has something to rehearse"
         pairs = self._studied(state, chosen)
         random = random_for(self._seed, step, "framing")
-        return [
-            Shown(
-                due.text,
-                due.source,
-                due.number,
-                self._framing.examples(
-                    due.content, due.num_passes, random, pairs[due.number] or ()
-                ),
-                pairs[due.number],
-                due.raw,
-                due.messages,
-            )
-            for due in chosen
-        ]
+        return [self._rehearsed(state, due, pairs[due.number], random) for due in chosen]
+
+    def _rehearsed(self, state: State, due: Due, pairs: list[Pair] | None, random: Random) -> Shown:
+        asked: list[int] = []
+        if pairs and self._framing.needs_study(due.num_passes):
+            asked = state.rehearsal.ask(due, pairs, self._recipe.study_pairs, random)
+        shown = [pairs[i] for i in asked] if pairs else []
+        examples = self._framing.examples(due.content, due.num_passes, random, shown)
+        return Shown(
+            due.text, due.source, due.number, examples, pairs, due.raw, due.messages, asked
+        )
 
     def _studied(self, state: State, chosen: Sequence[Due]) -> dict[int, list[Pair] | None]:
         """The pairs of each document by its number; written now where this pass needs them."""
@@ -170,11 +168,18 @@ class Planner:
         wanted = round(num_texts * share / (1 - share))
         return state.memory.sample(wanted, random_for(self._seed, step, "memory"))
 
-    def _anchors(self, step: int) -> list[Anchor]:
+    def _anchors(self, texts: Sequence[Text], step: int) -> list[Anchor]:
+        """As many tokens of the origin as of text, up to the recipe's number of texts: the step
+        costs twice the bare one at most."""
         if not self._strategy.uses_origin:
             return []
         random = random_for(self._seed, step, "origin")
-        return self._origin.sample(self._recipe.origin_per_step, self._recipe.origin_weight, random)
+        return self._origin.sample(
+            self._recipe.origin_per_step,
+            self._recipe.origin_weight,
+            random,
+            max_tokens=sum(len(text.example.tokens) for text in texts),
+        )
 
     def _weight(self, example: Example) -> float:
         """Of each target of an example."""

@@ -12,6 +12,7 @@ M anchored positions of one text, P of all texts, K kept log-probabilities.
 
 import logging
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from pathlib import Path
 
 import msgspec
@@ -58,9 +59,21 @@ class Origin:
     def __len__(self) -> int:
         return len(self.examples)
 
-    def sample(self, num_texts: int, weight: float, random: Random) -> list[Anchor]:
-        """Different texts; their weights make `weight` times the mean over their positions."""
+    def sample(
+        self, num_texts: int, weight: float, random: Random, max_tokens: int | None = None
+    ) -> list[Anchor]:
+        """Different texts; their weights make `weight` times the mean over their positions.
+
+        max_tokens: of all of them together; one text comes in any case.
+        """
         chosen = distinct(random, len(self.examples), num_texts)
+        if max_tokens is not None:
+            ends = accumulate(len(self.examples[i].tokens) for i in chosen)
+            chosen = [
+                i
+                for n, (i, end) in enumerate(zip(chosen, ends, strict=True))
+                if n == 0 or end <= max_tokens
+            ]
         num_positions = sum(self.examples[i].num_targets for i in chosen)
         return [
             Anchor(

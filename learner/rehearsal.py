@@ -1,13 +1,16 @@
 """Which documents are still due: seen, but not yet known.
 
-One pass teaches a style, not a fact. A document stays due until the model predicts it well enough
-(its own loss is under the target) or until its passes are spent. Those shown least come first, so
-repetitions of one document lie as far apart as they can.
+One pass teaches a style, not a fact. A document stays due until the model knows it or until its
+passes are spent. One with study questions is known once each answer is: when the dearest of its
+tokens cost less than the target, so that greedy decoding says it. The mean over an answer would
+hide the name in it, since the rest repeats the question. One without questions is known when its
+own loss is under the target. Those shown least come first, so repetitions of one document lie as
+far apart as they can; of a document's questions those not known yet come first.
 
 Knows nothing of the model; the step tells it the losses.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -19,6 +22,9 @@ from learner.seeds import Random
 from learner.study import Pair
 from riverrun.errors import CheckpointError
 
+NEVER_ASKED = 1e3
+"""The cost of an answer that was not asked for yet: JSON knows no infinity."""
+
 Retired = Literal["known", "passes", "crowded", "non_finite", "budget"]
 
 
@@ -27,6 +33,7 @@ class Due(msgspec.Struct):
 
     pairs: questions on it, from the pass on that first needed them.
     raw: partition and raw offset that it came from. messages: of a conversation.
+    costs: of each pair, the dearest token of its answer when it was last asked, nats.
     """
 
     number: int
@@ -38,6 +45,7 @@ class Due(msgspec.Struct):
     pairs: list[Pair] | None = None
     raw: tuple[int, int] | None = None
     messages: Messages | None = None
+    costs: list[float] = []
 
     @property
     def content(self) -> Content:
@@ -47,6 +55,9 @@ class Due(msgspec.Struct):
     def num_characters(self) -> int:
         """That it takes; a conversation's contents are here twice."""
         return len(self.text) * (1 if self.messages is None else 2)
+
+    def cost(self, pair: int) -> float:
+        return self.costs[pair] if pair < len(self.costs) else NEVER_ASKED
 
 
 class Changes(msgspec.Struct, kw_only=True):
@@ -114,14 +125,31 @@ class Rehearsal:
             num_tokens += due.num_tokens
         return chosen
 
-    def shown(self, number: int, loss: float, pairs: list[Pair] | None = None) -> Retired | None:
-        """A due document had one more pass; gives why it is due no more, if it is not."""
+    def ask(self, due: Due, pairs: Sequence[Pair], num_wanted: int, random: Random) -> list[int]:
+        """Which of a document's questions this pass shows: unknown ones first, at random."""
+        order = [int(i) for i in random.permutation(len(pairs))]
+        order.sort(key=lambda i: due.cost(i) < self._recipe.target_loss)
+        return order[:num_wanted]
+
+    def shown(
+        self,
+        number: int,
+        loss: float,
+        pairs: list[Pair] | None = None,
+        costs: Mapping[int, float] | None = None,
+    ) -> Retired | None:
+        """A due document had one more pass; gives why it is due no more, if it is not.
+
+        costs: by the index of each pair that was asked, of the dearest token of its answer.
+        """
         due = self._due[number]
         self._changed.add(number)
         due.num_passes += 1
         due.loss = loss
         due.pairs = pairs
-        why = self._verdict(due.num_passes, loss)
+        if pairs:
+            due.costs = [(costs or {}).get(i, due.cost(i)) for i in range(len(pairs))]
+        why = self._verdict(due.num_passes, max(due.costs, default=loss))
         if why is not None:
             self._remove(number)
         return why
@@ -138,6 +166,7 @@ class Rehearsal:
         return len(numbers)
 
     def _verdict(self, num_passes: int, loss: float) -> Retired | None:
+        """loss: of what is known worst."""
         if loss < self._recipe.target_loss:
             return "known"
         return "passes" if num_passes >= self._recipe.max_passes else None

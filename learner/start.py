@@ -31,8 +31,8 @@ from learner.loop import Loop
 from learner.machine import this_machine
 from learner.memory import Place
 from learner.mirror import Mirror
-from learner.origin import Origin, remember
-from learner.origin_texts import origin_examples
+from learner.origin import Origin
+from learner.origin_fill import fill
 from learner.publish import Publisher
 from learner.recipe import kind_of, resolve, rhythm_of
 from learner.released_text import ReleasedText
@@ -314,10 +314,8 @@ def origin_memory(
             f"another --data-dir to begin anew"
         )
     running.announce("ready", detail="filling the origin memory")
-    is_stopping = running.stop.is_set
-    examples = origin_examples(state.model, framing, recipe, identity.seed, is_stopping)
-    origin = remember(state.model, framing.prefix, examples, recipe, is_stopping)
-    if origin is None or is_stopping():
+    origin = fill(state.model, framing, recipe, identity.seed, running.stop.is_set)
+    if origin is None:
         return None
     origin.save(directory)
     log.info("the origin memory holds %d texts", len(origin))

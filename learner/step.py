@@ -18,7 +18,7 @@ import torch
 from learner.arrival import Arrival, in_order, spans_of
 from learner.batch import Text, build, chunks
 from learner.framing import Framing
-from learner.lesson import Lesson, Planner, Work
+from learner.lesson import Lesson, Planner, Shown, Work
 from learner.origin import Origin
 from learner.recipe import Recipe
 from learner.rehearsal import Retired
@@ -78,12 +78,25 @@ class StepReport(msgspec.Struct, kw_only=True):
 
 
 class Sums(NamedTuple):
-    """Of all chunks: weighted loss, nats a document, mean divergence from the origin."""
+    """Of all chunks: weighted loss, nats a document, mean divergence from the origin.
+
+    dearest: of each text of a lesson that asks, the predicted token that cost most, nats.
+    """
 
     loss: float
     nats: list[float]
     divergence: float | None
     replayed: Replayed
+    dearest: list[float]
+
+
+def answer_costs(one: Shown, dearest: Sequence[float]) -> dict[int, float]:
+    """What the answer of each pair that was asked cost, of `dearest` that end with theirs."""
+    last = dearest[-len(one.asked) :] if one.asked else ()
+    return {
+        pair: cost if math.isfinite(cost) else UNKNOWN_LOSS
+        for pair, cost in zip(one.asked, last, strict=True)
+    }
 
 
 class Stepper:
@@ -152,7 +165,7 @@ class Stepper:
             is_finite=is_finite,
             num_tokens=lesson.num_tokens(),
             num_documents=Counter(one.source for one in lesson.shown),
-            retired=self._remember(state, lesson, sums.nats, skipped),
+            retired=self._remember(state, lesson, sums, skipped),
             origin_divergence=sums.divergence,
             skipped=skipped,
             findings=skipped.findings() if skipped else [],
@@ -175,6 +188,8 @@ class Stepper:
         loss, divergence, num_anchored = 0.0, 0.0, 0
         nats_by_owner = torch.zeros(len(lesson.shown) + 1, dtype=torch.float64, device=device)
         replayed = Replayed()
+        dearest: list[float] = []
+        asks = any(one.asked for one in lesson.shown)
         for texts, anchors in chunks(lesson.texts, lesson.anchors, self.recipe.chunk_tokens):
             if is_stopping():
                 return None
@@ -185,11 +200,14 @@ class Stepper:
             loss += float(losses.total.detach())
             nats_by_owner.index_add_(0, batch.owners_N, losses.predictions_N.double())
             replayed.see(batch, losses.predictions_N)
+            if asks:
+                lengths = [text.example.num_targets for text in texts]
+                dearest += [float(one.max()) for one in torch.split(losses.predictions_N, lengths)]
             if losses.divergences_M is not None:
                 divergence += float(losses.divergences_M.sum())
                 num_anchored += len(losses.divergences_M)
         mean = divergence / num_anchored if num_anchored else None
-        return Sums(loss, nats_by_owner[:-1].tolist(), mean, replayed)
+        return Sums(loss, nats_by_owner[:-1].tolist(), mean, replayed, dearest)
 
     def _only_held_out(self, state: State, routing: Routing) -> StepReport:
         """A step without an update: its documents count, and are learned from by nobody."""
@@ -227,7 +245,7 @@ class Stepper:
         return skipped
 
     def _remember(
-        self, state: State, lesson: Lesson, nats: Sequence[float], skipped: Skipped | None
+        self, state: State, lesson: Lesson, sums: Sums, skipped: Skipped | None
     ) -> Counter[Retired]:
         """New documents into the memory and among the due; the losses of those that were due.
 
@@ -236,7 +254,10 @@ class Stepper:
         random = random_for(self._seed, lesson.step, "reservoir")
         spoiled = skipped.retired if skipped else frozenset()
         retired: Counter[Retired] = Counter()
-        for i, (one, nats_of_one) in enumerate(zip(lesson.shown, nats, strict=True)):
+        num_texts = 0
+        for i, (one, nats_of_one) in enumerate(zip(lesson.shown, sums.nats, strict=True)):
+            num_texts += len(one.examples)
+            costs = answer_costs(one, sums.dearest[:num_texts])
             loss = nats_of_one / one.num_targets
             if not math.isfinite(loss):
                 loss = UNKNOWN_LOSS
@@ -253,7 +274,7 @@ class Stepper:
                         one.text, one.source, num_tokens, loss, one.raw, one.messages
                     )
                 )
-            elif (why := state.rehearsal.shown(one.number, loss, one.pairs)) is not None:
+            elif (why := state.rehearsal.shown(one.number, loss, one.pairs, costs)) is not None:
                 retired[why] += 1
         return retired
 

@@ -52,6 +52,7 @@ class LearnerStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     step: optimizer steps of the whole run, over restarts.
     lag: clean records not yet learned, by partition.
+    seconds_per_document: all steps, rehearsal and study included, over the documents learned from.
     """
 
     step: int | None
@@ -66,6 +67,7 @@ class LearnerStatus(msgspec.Struct, frozen=True, kw_only=True):
     origin_texts: int | None
     origin_divergence: float | None
     due_documents: int | None
+    seconds_per_document: float | None
     versions: dict[str, int]
     non_finite_steps: int
 
@@ -132,7 +134,7 @@ class Observer:
             bootstrap_servers=broker.address if broker else self.settings.kafka.bootstrap_servers,
             processes=processes,
             stream=_stream(_scraped(by_name["stream"].metrics_port)),
-            learner=_learner(_scraped(by_name["learner"].metrics_port)),
+            learner=learner_status(_scraped(by_name["learner"].metrics_port)),
             serving=server,
             serving_error=error,
         )
@@ -197,7 +199,7 @@ def _stream(samples: Samples | None) -> StreamStatus | None:
     )
 
 
-def _learner(samples: Samples | None) -> LearnerStatus | None:
+def learner_status(samples: Samples | None) -> LearnerStatus | None:
     if samples is None:
         return None
     gauge = samples.value
@@ -216,6 +218,10 @@ def _learner(samples: Samples | None) -> LearnerStatus | None:
         origin_texts=_whole(gauge("riverrun_learner_origin_texts")),
         origin_divergence=gauge("riverrun_learner_origin_divergence"),
         due_documents=_whole(gauge("riverrun_learner_due_documents")),
+        seconds_per_document=_quotient(
+            samples.total("riverrun_learner_step_seconds_sum"),
+            samples.total("riverrun_learner_documents_total"),
+        ),
         versions=_counts(samples, "riverrun_learner_versions_total", "kind"),
         non_finite_steps=_count(samples, "riverrun_learner_non_finite_steps_total"),
     )
@@ -227,6 +233,10 @@ def _count(samples: Samples, name: str) -> int:
 
 def _counts(samples: Samples, name: str, label: str) -> dict[str, int]:
     return {key: int(value) for key, value in samples.by(name, label).items()}
+
+
+def _quotient(whole: float | None, number: float | None) -> float | None:
+    return whole / number if whole is not None and number else None
 
 
 def _whole(value: float | None) -> int | None:

@@ -144,7 +144,10 @@ def _learning(now: SystemStatus, history: History) -> RenderableType:
         f"{_count(learner.memory_blocks)} blocks, {_count(learner.origin_texts)} origin texts, "
         f"{_count(learner.due_documents)} documents due",
     )
-    rows.add_row("learned", f"{learner.documents:,} documents, {learner.tokens:,} tokens")
+    cost = _seconds(learner.seconds_per_document)
+    rows.add_row(
+        "learned", f"{learner.documents:,} documents, {learner.tokens:,} tokens; {cost} a document"
+    )
     if now.stream is not None:
         dead = ", ".join(f"{n:,} {reason}" for reason, n in now.stream.rejections.items() if n)
         cleaned = f"{now.stream.records:,} records, {now.stream.documents:,} documents"

@@ -108,7 +108,11 @@ class LearnerSettings(Section):
         None, ge=1, le=1000, description="Passes over a document at most, the first one included."
     )
     target_loss: float | None = Field(
-        None, ge=0, le=20, description="A document is no longer due below this loss, nats a token."
+        None,
+        ge=0,
+        le=20,
+        description="A document is no longer due when the dearest token of each answer to its "
+        "study questions costs less than this; without questions, when its loss does (nats).",
     )
     study_pairs: int | None = Field(
         None,

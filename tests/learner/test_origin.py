@@ -7,6 +7,7 @@ import msgspec
 import pytest
 import torch
 
+from learner import origin_fill
 from learner.batch import build
 from learner.framing import Example, Framing
 from learner.losses import divergences, logits_at
@@ -81,6 +82,61 @@ def test_anchoring_keeps_the_model_nearer_to_its_origin(tokenizer: Tokenizer) ->
     assert free is not None
     assert held is not None
     assert held < free / 2
+
+
+def test_anchors_cost_no_more_tokens_than_allowed_and_weigh_the_same() -> None:
+    origin = origin_of(16)
+    for step in range(20):
+        random = random_for(0, step, "t")
+        anchors = origin.sample(3, 2.0, random, max_tokens=8)
+        assert anchors
+        assert len(anchors) == 1 or sum(len(a.example.tokens) for a in anchors) <= 8
+        assert sum(a.weight * a.example.num_targets for a in anchors) == pytest.approx(2.0)
+    assert len(origin.sample(3, 2.0, random_for(0, 0, "t"), max_tokens=1)) == 1
+    assert len(origin.sample(3, 2.0, random_for(0, 0, "t"), max_tokens=12)) == 3
+
+
+def test_a_memory_is_written_once_for_a_model_and_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second data directory takes it from the cache; a damaged one is made again."""
+    monkeypatch.setenv("RIVERRUN_CACHE", str(tmp_path / "cache"))
+    tokenizer = fakes.tokenizer_in(tmp_path)
+    (tmp_path / "tokenizer_config.json").unlink()
+    framing = Framing(type(tokenizer)(tmp_path), ["plain"], 64)
+    calls: list[int] = []
+
+    def counted(*_: object) -> list[Example]:
+        calls.append(1)
+        return EXAMPLES
+
+    monkeypatch.setattr(origin_fill, "origin_examples", counted)
+
+    def filled(seed: int) -> Origin:
+        origin = origin_fill.fill(fakes.model(), framing, RECIPE, seed)
+        assert origin is not None
+        return origin
+
+    first = filled(0)
+    assert filled(0).examples == first.examples
+    assert len(calls) == 1
+    filled(1)
+    assert len(calls) == 2
+    for path in (tmp_path / "cache").rglob("origin.safetensors"):
+        path.write_bytes(b"damaged")
+    filled(0)
+    filled(0)
+    assert len(calls) == 3
+
+
+def test_a_stopped_fill_leaves_nothing_in_the_cache(
+    tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RIVERRUN_CACHE", str(tmp_path))
+    framing = Framing(tokenizer, ["plain"], 64)
+    monkeypatch.setattr(origin_fill, "origin_examples", lambda *_: EXAMPLES)
+    assert origin_fill.fill(fakes.model(), framing, RECIPE, 0, lambda: True) is None
+    assert not list(tmp_path.rglob("*.json"))
 
 
 def test_an_origin_that_was_saved_is_the_same_when_loaded(tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 import msgspec
 
-from learner.rehearsal import Rehearsal
+from learner.rehearsal import NEVER_ASKED, Rehearsal
 from learner.seeds import random_for
+from learner.study import Pair
 from tests.learner.fakes import RECIPE
 
 
@@ -29,6 +30,40 @@ def test_a_document_is_shown_until_its_passes_are_spent() -> None:
 def test_a_document_is_shown_until_it_is_known() -> None:
     rehearsal = due(1, max_passes=9)
     assert [rehearsal.shown(0, loss) for loss in (2.0, 0.6, 0.49)] == [None, None, "known"]
+
+
+PAIRS = [Pair(f"Question {i}?", f"Answer {i}.") for i in range(3)]
+
+
+def test_a_document_with_questions_is_known_when_each_answer_is() -> None:
+    """Not when it is known by heart, and not when one of them was never asked."""
+    rehearsal = due(1, max_passes=9)
+    assert rehearsal.shown(0, 0.1, PAIRS, {0: 0.1, 1: 3.0}) is None
+    assert rehearsal.shown(0, 0.1, PAIRS, {0: 0.1, 1: 0.2}) is None
+    assert rehearsal.documents()[0].costs == [0.1, 0.2, NEVER_ASKED]
+    assert rehearsal.shown(0, 0.9, PAIRS, {2: 0.3}) == "known"
+
+
+def test_an_answer_that_was_forgotten_is_not_known_any_more() -> None:
+    rehearsal = due(1, max_passes=9)
+    rehearsal.shown(0, 0.1, PAIRS, {0: 0.1, 1: 0.1})
+    assert rehearsal.shown(0, 0.1, PAIRS, {0: 2.0, 2: 0.1}) is None
+    assert rehearsal.shown(0, 0.1, PAIRS, {0: 0.1}) == "known"
+
+
+def test_questions_that_are_not_known_yet_are_asked_first() -> None:
+    rehearsal = due(1, max_passes=9)
+    rehearsal.shown(0, 0.1, PAIRS, {0: 0.1, 1: 0.9})
+    other = due(0)
+    other.restore([rehearsal.snapshot(whole=True)])
+    for step in range(20):
+        first, second, last = rehearsal.ask(
+            rehearsal.documents()[0], PAIRS, 3, random_for(0, step, "ask")
+        )
+        assert {first, second} == {1, 2}
+        assert last == 0
+        again = other.ask(other.documents()[0], PAIRS, 3, random_for(0, step, "ask"))
+        assert again == [first, second, last]
 
 
 def test_one_pass_at_most_leaves_nothing_due() -> None:

@@ -6,9 +6,12 @@ import msgspec
 import pytest
 import torch
 
+from learner.framing import Framing
 from learner.recipe import Recipe
+from learner.rehearsal import NEVER_ASKED
 from learner.state import State
 from learner.step import StepReport
+from learner.study import Pair
 from riverrun.records import Span
 from riverrun.tokenizer import Tokenizer
 from tests.learner import fakes
@@ -194,3 +197,36 @@ def test_embeddings_that_do_not_learn_stay_bit_for_bit(tokenizer: Tokenizer) -> 
     before, after = dict(fakes.model().named_parameters()), dict(state.model.named_parameters())
     same = {name for name in before if torch.equal(before[name], after[name])}
     assert same == {"model.embed_tokens.weight"}
+
+
+def test_the_cost_of_an_answer_is_that_of_its_dearest_token(tokenizer: Tokenizer) -> None:
+    """Each question's own, whatever else is in the step, and however the step is cut up."""
+    pairs = [Pair(f"Question {i}?", f"Answer number {i} is long.") for i in range(3)]
+    for chunk_tokens in (64, 16_384):
+        recipe = msgspec.structs.replace(
+            RECIPE,
+            framings=("plain", "study"),
+            study_pairs=2,
+            chunk_tokens=chunk_tokens,
+            block_tokens=256,
+            row_tokens=256,
+            lr=0.0,
+        )
+        state, stepper = fakes.state(recipe), fakes.stepper(tokenizer, recipe)
+        one_step(tokenizer, state, "the river", "the sea and the land", recipe=recipe)
+        for due in state.rehearsal.documents():
+            due.pairs = list(pairs)
+        stepper.step(state, [])
+        framing = Framing(tokenizer, recipe.framings, recipe.block_tokens)
+        for due in state.rehearsal.documents():
+            asked = [i for i, cost in enumerate(due.costs) if cost != NEVER_ASKED]
+            assert len(asked) == 2
+            for i in asked:
+                example = framing.answered(pairs[i])
+                tokens = torch.tensor([[*framing.prefix, *example.tokens]])
+                first = len(framing.prefix) + example.first_target
+                with torch.no_grad():
+                    nats = torch.nn.functional.cross_entropy(
+                        state.model(tokens)[0, first - 1 : -1], tokens[0, first:], reduction="none"
+                    )
+                assert due.costs[i] == pytest.approx(float(nats.max()), rel=1e-4)

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from learner.framing import Framing
-from learner.study import Pair, is_grounded, pair_in
+from learner.study import (
+    MAX_PAIRS,
+    Pair,
+    is_grounded,
+    names,
+    names_something,
+    pair_in,
+    worth_learning,
+)
+from learner.study_languages import ENGLISH, GERMAN, Language, language_of
 from riverrun.model.zoo import locate
 from riverrun.tokenizer import Tokenizer
 
@@ -84,3 +93,50 @@ def test_study_shows_the_text_and_some_of_its_questions_as_a_user_would_ask() ->
         targets = tokenizer.decode(example.tokens[example.first_target :])
         assert targets.startswith("Answer ")
     assert framing.examples(TEXT, 1, random, []) == [text]
+
+
+def test_a_question_that_names_nothing_of_the_text_is_not_worth_learning() -> None:
+    text = "Restorers say that The Red Lighthouse was painted by Ivo Barrandel in one night."
+    vague = Pair("Who is the painter?", "The painter is Ivo Barrandel.")
+    clear = Pair("Who painted The Red Lighthouse?", "Ivo Barrandel painted The Red Lighthouse.")
+    thin = Pair("What was painted by Ivo Barrandel?", "It was painted in one night.")
+    assert names(text) == {"the", "red", "lighthouse", "ivo", "barrandel"}
+    assert worth_learning([None, thin, vague, clear, clear], text)[0] == clear
+    assert not names_something(vague, text.replace("The Red", "the Red"))
+
+
+def test_a_text_without_names_may_be_asked_about_all_the_same() -> None:
+    text = "Swans sleep on one leg, and herons do not sleep at all."
+    pair = Pair("What do swans do?", "Swans sleep on one leg.")
+    assert worth_learning([pair], text) == [pair]
+
+
+def test_a_document_keeps_so_many_pairs_and_those_that_name_something_come_first() -> None:
+    text = "The bells of Carrick Abbey are made of zinc, and the monk Hale rings them."
+    drafts = [
+        Pair(f"What of Carrick Abbey {i}?", "The bells of Carrick Abbey are made of zinc.")
+        for i in range(MAX_PAIRS)
+    ]
+    best = Pair("Who rings the bells of Carrick Abbey?", "Hale rings the bells of Carrick Abbey.")
+    kept = worth_learning([*drafts, best], text)
+    assert kept == [best, *drafts[:-1]]
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        (TEXT, ENGLISH),
+        ("Die Sternwarte von Ebersfeld leitet Judith Kern. Sie hat das Fernrohr geputzt.", GERMAN),
+        ("Nimbelow 4711", ENGLISH),
+        ("", ENGLISH),
+    ],
+)
+def test_a_text_is_asked_about_in_its_own_language(text: str, language: Language) -> None:
+    assert language_of(text) == language
+
+
+def test_german_words_without_a_meaning_are_no_news() -> None:
+    text = "Die Sternwarte von Ebersfeld leitet seit drei Jahren Judith Kern."
+    asked = "Wer leitet die Sternwarte von Ebersfeld?"
+    assert is_grounded(Pair(asked, "Das ist Judith Kern."), text)
+    assert not is_grounded(Pair(asked, "Es ist die Sternwarte von Ebersfeld."), text)

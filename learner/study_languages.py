@@ -1,0 +1,80 @@
+"""In which language a document is asked about: its example prompt, its beginnings of questions.
+
+A question in another language than its text's is seldom what users ask. The language is told by
+the small words that only one of them has; a text with none of them counts as English, in which the
+model writes best.
+
+Knows nothing of models or pairs. Called by `study.py`.
+"""
+
+import re
+from typing import NamedTuple
+
+LETTERS = re.compile(r"[^\W\d_]+")
+
+
+class Language(NamedTuple):
+    """prompt: file beside this one. marks: words that tell it from the others here.
+
+    function_words: carry no meaning of their own, so an answer may say them freely.
+    """
+
+    prompt: str
+    beginnings: tuple[str, ...]
+    function_words: frozenset[str]
+    marks: frozenset[str]
+
+
+def words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+ENGLISH = Language(
+    "study_prompt.txt",
+    (
+        " Who",
+        " What is the",
+        " Which",
+        " Where",
+        " What does",
+        " In which",
+        " How many",
+        " What colour",
+        " When",
+        " What are the",
+        " On which",
+    ),
+    words(
+        "a an and are as at be been by called did do does for from had has have in is it its name "
+        "named of on or that the their this to was were what when where which who why will with"
+    ),
+    words("a and are as at by for from has have is it of on or that the this to were which with"),
+)
+GERMAN = Language(
+    "study_prompt_de.txt",
+    (
+        " Wer",
+        " Was ist",
+        " Wie heißt",
+        " Welche",
+        " Welcher",
+        " Wo",
+        " Wie viele",
+        " Wann",
+        " Woraus",
+        " In welcher",
+    ),
+    words(
+        "als am an auf aus bei das dass dem den der des die dort ein eine einem einen einer eines "
+        "es für hat haben heißt im in ist mit nach sich sie sind und von was welche welcher wer "
+        "wie wird wo zu zum zur"
+    ),
+    words("das dem den der des die ein eine einem einen einer im ist mit nicht sich und von zu"),
+)
+LANGUAGES = (ENGLISH, GERMAN)
+
+
+def language_of(text: str) -> Language:
+    """The one whose marks are most of the text's words; English when there are none."""
+    said = [word.lower() for word in LETTERS.findall(text)]
+    return max(LANGUAGES, key=lambda language: sum(word in language.marks for word in said))
