@@ -12,12 +12,23 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
-    """`by`: the name of the caller's token; empty where there are none."""
+    """One call.
+
+    by: the name of the caller's token; empty where there are none.
+    peer: his connection. deadline: until when he waits, monotonic seconds; None without one.
+    """
 
     request_id: str
     by: str = ""
+    peer: str = ""
+    deadline: float | None = None
+
+    @property
+    def client(self) -> str:
+        """Between whom rows are shared: names of tokens, else connections."""
+        return self.by or self.peer
 
 
 _CALL: ContextVar[Call | None] = ContextVar("call", default=None)

@@ -100,7 +100,7 @@ async def _answer(settings: Settings, running: Running, state: State, server: Se
     try:
         await asyncio.wait([first, *threads], return_when=asyncio.FIRST_COMPLETED)
         if first.done():
-            state.serve(live.engine, live.tokenizer)
+            state.serve(live.engine, live.tokenizer, live.pinning)
             await server.set_serving()
             if state.phase == "serving":
                 running.announce("ready", address=server.address)

@@ -36,7 +36,7 @@ class ServingMetrics:
         )
         self.tokens = Counter(
             "riverrun_serving_tokens",
-            "Tokens run; kind is `prompt` or `generated`.",
+            "Tokens run; kind is `prompt`, `generated` or `recomputed` (FOLLOW, at a swap).",
             ["kind"],
             registry=registry,
         )
