@@ -96,7 +96,8 @@ class Engine:
                     "(serving.max_rows + serving.max_waiting)",
                     RETRY_AFTER_S,
                 )
-            if self._num_open_of[sequence.client] >= self._max_open_of_one:
+            # An empty name is nobody's: it could be anybody's.
+            if sequence.client and self._num_open_of[sequence.client] >= self._max_open_of_one:
                 raise Overloaded(
                     f"{self._max_open_of_one} requests of this client are open, as many as one "
                     "client may have (serving.max_rows + three quarters of serving.max_waiting)",

@@ -97,6 +97,7 @@ class LiveModel:
             slots,
             VersionCatalog(store),
             self._watcher.ask,
+            tally,
             max_wait_s=settings.max_version_wait_s,
             max_waits=settings.max_version_waits,
             loop=loop,

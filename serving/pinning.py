@@ -13,6 +13,7 @@ from riverrun.errors import Overloaded, RiverrunError, VersionNotYet
 from serving.await_version import Swaps
 from serving.requests.version_choice import Wanted
 from serving.slots import Pin, Slots
+from serving.tally import Tally
 from serving.version_catalog import VersionCatalog
 
 Loaded = Callable[[Pin | RiverrunError], None]
@@ -30,6 +31,7 @@ class Pinning:
         slots: Slots,
         catalog: VersionCatalog,
         load: Load,
+        tally: Tally,
         *,
         max_wait_s: float,
         max_waits: int,
@@ -39,6 +41,7 @@ class Pinning:
         self._slots = slots
         self._catalog = catalog
         self._load = load
+        self._tally = tally
         self._max_wait_s = max_wait_s
         self._max_waits = max_waits
         self._num_waits = 0
@@ -65,13 +68,17 @@ class Pinning:
             )
         if deadline is None:
             deadline = time.monotonic() + self._max_wait_s
-        self._num_waits += 1
+        self._count(1)
         try:
             if wanted.version is None:
                 return await self.swaps.pin(wanted, deadline)
             return await self._pin_version(wanted.version, deadline)
         finally:
-            self._num_waits -= 1
+            self._count(-1)
+
+    def _count(self, more: int) -> None:
+        self._num_waits += more
+        self._tally.metrics.version_waits.set(self._num_waits)
 
     async def _pin_version(self, version: str, deadline: float) -> Pin:
         pin = self._slots.pin_version(version)

@@ -49,6 +49,11 @@ class ServingMetrics:
         self.waiting = Gauge(
             "riverrun_serving_waiting", "Requests waiting for a row.", registry=registry
         )
+        self.version_waits = Gauge(
+            "riverrun_serving_version_waits",
+            "Requests waiting for a version or an offset; they hold no row.",
+            registry=registry,
+        )
         self.swaps = Counter(
             "riverrun_serving_swaps", "Versions taken into service.", registry=registry
         )
