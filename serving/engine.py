@@ -211,6 +211,7 @@ class Engine:
             error = PinExpired(sequence.version, self._max_pin_s)
             deliveries.append((sequence, Delta(error=error)))
             self.tally.ended(well=False)
+            self.tally.metrics.ended_early.labels("pin_expired").inc()
         if expired:
             self._scheduler.remove(expired)
             self._close(expired)

@@ -1,7 +1,7 @@
 """An answer's deltas between the engine and the stream that sends them.
 
 What a slow reader has not fetched is joined into one, up to `max_unread` tokens and alternatives;
-beyond that the answer is given up: what has gathered goes, and the engine is told. A switch of
+beyond that the answer is given up: what has gathered goes, and its row is freed. A switch of
 weights parts what is before it from what is after. Only the event loop touches a mailbox: the
 engine's thread hands over by `call_soon_threadsafe`. Called by `serving/services/generation.py`.
 """
@@ -28,12 +28,12 @@ class _Piece:
 
 
 class Mailbox:
-    """One answer's. `on_overflow` is called once, when it is given up."""
+    """One answer's. `on_given_up` is called once, when it is given up."""
 
     def __init__(
-        self, max_unread: int = MAX_UNREAD, on_overflow: Callable[[], None] = lambda: None
+        self, max_unread: int = MAX_UNREAD, on_given_up: Callable[[], None] = lambda: None
     ) -> None:
-        self.on_overflow = on_overflow
+        self.on_given_up = on_given_up
         self._max_unread = max_unread
         self._num_unread = 0
         self._pieces: deque[_Piece] = deque()
@@ -56,18 +56,18 @@ class Mailbox:
         if delta.end is not None or delta.error is not None:
             self._last = delta
         elif self._num_unread > self._max_unread:
-            self._give_up()
+            said = f"more than {self._max_unread} tokens and alternatives are unread"
+            self.give_up(SlowReader(f"{said} (serving.max_unread_tokens): the answer ends here"))
         self._is_filled.set()
 
-    def _give_up(self) -> None:
+    def give_up(self, error: SlowReader) -> None:
+        """Nobody reads: what has gathered goes, and the reader gets this error."""
+        if self._last is not None and self._last.error is not None:
+            return
         self._pieces.clear()
-        self._last = Delta(
-            error=SlowReader(
-                f"more than {self._max_unread} tokens and alternatives are unread "
-                "(serving.max_unread_tokens): the answer ends here"
-            )
-        )
-        self.on_overflow()
+        self._last = Delta(error=error)
+        self._is_filled.set()
+        self.on_given_up()
 
     async def take(self) -> Delta:
         """What one version said since the last time; waits for some.

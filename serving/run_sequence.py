@@ -23,15 +23,25 @@ RETRY_AFTER_S = 1.0
 
 
 async def deltas_of(
-    engine: Engine, sequence: Sequence, mailbox: Mailbox
+    engine: Engine,
+    sequence: Sequence,
+    mailbox: Mailbox,
+    on_given_up: Callable[[], None] = lambda: None,
 ) -> AsyncGenerator[Delta, None]:
     """Submit the sequence, whose sink is the mailbox; its deltas, up to the one with an end.
+
+    on_given_up: called when nobody reads it; its row is free then.
 
     Raises:
         Overloaded, NotServing: it is not taken.
         RiverrunError: the engine could not go on with it.
     """
-    mailbox.on_overflow = lambda: engine.cancel(sequence)
+
+    def give_up() -> None:
+        engine.cancel(sequence)
+        on_given_up()
+
+    mailbox.on_given_up = give_up
     try:
         engine.submit(sequence)
     except RiverrunError:

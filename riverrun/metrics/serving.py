@@ -54,6 +54,13 @@ class ServingMetrics:
             "Requests waiting for a version or an offset; they hold no row.",
             registry=registry,
         )
+        self.ended_early = Counter(
+            "riverrun_serving_ended_early",
+            "Answers that serving ended; reason is `pin_expired` (old weights, serving.max_pin_s) "
+            "or `slow_reader`.",
+            ["reason"],
+            registry=registry,
+        )
         self.swaps = Counter(
             "riverrun_serving_swaps", "Versions taken into service.", registry=registry
         )

@@ -6,7 +6,7 @@ takes the sequence out of the engine. Errors are left to `serving/interceptor.py
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -146,28 +146,31 @@ class Generation(rpc.GenerationServicer):
     async def _stream(self, request: GenerateRequest, context: "Context") -> None:
         _, tokenizer = self._state.require()
         _calls(context)
-        async with aclosing(answer(self._state, request)) as deltas:
+        mailbox = Mailbox(self._state.settings.serving.max_unread_tokens)
+        async with aclosing(answer(self._state, request, mailbox=mailbox)) as deltas:
             async for delta in deltas:
-                if delta.switched is not None:
-                    switched = switched_proto(delta.switched)
-                    await self._send(context, pb.GenerateResponse(switched=switched))
-                if delta.text or delta.num_tokens:
-                    chunk = _chunk(delta, tokenizer)
-                    await self._send(context, pb.GenerateResponse(chunk=chunk))
-                if delta.end is not None:
-                    final = final_proto(delta.end)
-                    await self._send(context, pb.GenerateResponse(final=final))
+                for response in _responses(delta, tokenizer):
+                    await self._send(context, response, mailbox)
 
-    async def _send(self, context: "Context", response: pb.GenerateResponse) -> None:
-        """Raises SlowReader when the client does not make room for it in time."""
+    async def _send(
+        self, context: "Context", response: pb.GenerateResponse, mailbox: Mailbox
+    ) -> None:
+        """Write it; when the client makes no room for it in time, the answer is given up.
+
+        The write itself goes on: while it is under way gRPC takes no status. So the client that
+        reads at last is told, and the one that goes ends the call.
+        """
         timeout_s = self._state.settings.serving.send_timeout_s
+
+        def give_up() -> None:
+            said = f"nothing was read for {timeout_s:g} s (serving.send_timeout_s)"
+            mailbox.give_up(SlowReader(f"{said}: the answer ends here"))
+
+        timer = asyncio.get_running_loop().call_later(timeout_s, give_up)
         try:
-            async with asyncio.timeout(timeout_s):
-                await context.write(response)
-        except TimeoutError:
-            raise SlowReader(
-                f"nothing was read for {timeout_s:g} s (serving.send_timeout_s): the answer ends"
-            ) from None
+            await context.write(response)
+        finally:
+            timer.cancel()
 
     async def _whole(self, request: GenerateRequest, context: "Context") -> pb.CompleteResponse:
         _, tokenizer = self._state.require()
@@ -184,8 +187,12 @@ class Generation(rpc.GenerationServicer):
         return whole
 
 
-async def answer(state: State, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+async def answer(
+    state: State, request: GenerateRequest, *, mailbox: Mailbox | None = None
+) -> AsyncGenerator[Delta, None]:
     """The deltas of one answer; a whole one is remembered for feedback. Any front may call it.
+
+    mailbox: where they gather, for a caller who gives up on slow readers.
 
     Raises:
         InvalidValue: the request.
@@ -198,7 +205,7 @@ async def answer(state: State, request: GenerateRequest) -> AsyncGenerator[Delta
     texts: list[str] = []
     with state.open_answer():
         wanted = wanted_of(request.version, may_follow=True)
-        mailbox = Mailbox(state.settings.serving.max_unread_tokens)
+        mailbox = mailbox or Mailbox(state.settings.serving.max_unread_tokens)
         asked = input_of(request)
         sequence = await sequence_of(
             request, asked, tokenizer, engine.cache.context_tokens, mailbox.put
@@ -206,7 +213,8 @@ async def answer(state: State, request: GenerateRequest) -> AsyncGenerator[Delta
         sequence.follows = wanted.follows
         sequence.client = current_call().client
         sequence.pin = await state.pinning.pin(wanted, current_call().deadline)
-        async with aclosing(deltas_of(engine, sequence, mailbox)) as deltas:
+        slow = state.tally.metrics.ended_early.labels("slow_reader")
+        async with aclosing(deltas_of(engine, sequence, mailbox, slow.inc)) as deltas:
             async for delta in deltas:
                 texts.append(delta.text)
                 if delta.end is not None:
@@ -226,6 +234,15 @@ def _calls(context: "Context") -> Call:
         margin_s = min(MAX_DEADLINE_MARGIN_S, DEADLINE_SHARE * left_s)
         call.deadline = time.monotonic() + left_s - margin_s
     return call
+
+
+def _responses(delta: Delta, tokenizer: Tokenizer) -> Iterator[pb.GenerateResponse]:
+    if delta.switched is not None:
+        yield pb.GenerateResponse(switched=switched_proto(delta.switched))
+    if delta.text or delta.num_tokens:
+        yield pb.GenerateResponse(chunk=_chunk(delta, tokenizer))
+    if delta.end is not None:
+        yield pb.GenerateResponse(final=final_proto(delta.end))
 
 
 def _chunk(delta: Delta, tokenizer: Tokenizer) -> pb.Chunk:
