@@ -249,6 +249,48 @@ def load(
 
 
 @bench.command()
+@settings_options()
+@click.option("--rounds", type=click.IntRange(1, 1000), default=9, show_default=True)
+@click.option(
+    "--seconds", type=click.FloatRange(0.5, 3600), default=8.0, show_default=True, help="A window."
+)
+@click.option(
+    "--records",
+    type=click.IntRange(100, 10_000_000),
+    default=30_000,
+    show_default=True,
+    help="For the learner, 600 bytes each: enough for two windows a round.",
+)
+@json_option
+def interference(
+    settings: "Settings", rounds: int, seconds: float, records: int, json_file: Path | None
+) -> None:
+    """Serving at half of its capacity with training on and off, and training with and without it.
+
+    Runs a system of its own in a temporary directory; --model chooses the model (tiny, smollm2).
+    """
+    import msgspec
+
+    from bench.interference import run
+    from riverrun.supervisor.model_fetch import fetch_model
+    from riverrun.workspace import replace_file
+
+    fetch_model(settings.model)
+    result = run(settings, rounds, seconds, records, lambda line: click.echo(line, err=True))
+    click.echo(
+        f"{result.model}, {result.requests_per_s:g} requests/s (half of capacity), medians of "
+        f"{result.rounds} rounds, {result.failed} failed\n"
+        f"between tokens, training on / off: p99 {result.p99_training_s * 1e3:.2f} / "
+        f"{result.p99_idle_s * 1e3:.2f} ms, ratio {result.p99_ratio:.3f}, "
+        f"p50 ratio {result.p50_ratio:.3f}\n"
+        f"training: {result.train_alone_tokens_per_s:,.0f} tokens/s alone, "
+        f"{result.train_kept:.1%} of it kept while serving"
+    )
+    if json_file is not None:
+        replace_file(json_file.absolute(), msgspec.json.encode({"interference": result}))
+
+
+@bench.command()
 @click.option(
     "--rounds",
     type=click.IntRange(1, 100_000),
