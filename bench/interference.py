@@ -71,13 +71,25 @@ class _Learner:
             raise RiverrunError("the learner does not answer")
         return status
 
+    def await_learning(self) -> None:
+        """Return once it is at the text that waits."""
+        before = self.status().tokens
+        deadline = time.monotonic() + READY_S
+        while self.status().tokens == before:
+            if time.monotonic() > deadline:
+                raise RiverrunError(f"the learner learned nothing within {READY_S:g} s")
+            time.sleep(0.1)
+
     async def rate(self, seconds: float) -> float:
         """Tokens learned a second, over so long."""
         first, began = await asyncio.to_thread(self.status), time.perf_counter()
         await asyncio.sleep(seconds)
         last, took_s = await asyncio.to_thread(self.status), time.perf_counter() - began
-        if last.total_lag == 0:
-            raise RiverrunError("the learner had nothing left to learn; send more --records")
+        if last.total_lag == 0 or last.tokens == first.tokens:
+            raise RiverrunError(
+                f"the learner learned {last.tokens - first.tokens} tokens in {took_s:.1f} s, "
+                f"{last.total_lag} records wait: send more --records, or measure for longer"
+            )
         return (last.tokens - first.tokens) / took_s
 
 
@@ -100,9 +112,10 @@ def run(
             assert address is not None, "a ready server has an address"
             with Observer(settings) as observer:
                 learner = _Learner(system, observer)
+                _fill(settings, observer, num_records, tell)
+                learner.await_learning()
                 learner.stop()
                 try:
-                    _fill(settings, observer, num_records, tell)
                     return asyncio.run(
                         _measure(settings.model, address, learner, num_rounds, window_s, tell)
                     )
