@@ -13,10 +13,11 @@ from typing import Any
 
 import msgspec
 
-from riverrun.records import Rejection
+from riverrun.records import Document as CleanDocument
 from riverrun.settings import StreamSettings
 from stream.pipeline import Pipeline
 from stream.raw_record import RawRecord
+from stream.stages.decode import decode
 
 ROUNDS = 3
 
@@ -36,7 +37,7 @@ def compare(values: list[bytes], say: Callable[[str], None]) -> Desk:
     theirs: Callable[[], None] | None = None
     absent = None
     try:
-        theirs = their_run([value.decode() for value in values])
+        theirs = their_run([decode(value, None).text for value in values])
     except ImportError as error:
         absent = f"datatrove is not there ({error}); pip install riverrun[bench]"
     our_s, their_s = [], []
@@ -71,7 +72,7 @@ def our_run(values: list[bytes]) -> Callable[[], None]:
     def run() -> None:
         for raw in records:
             result = pipeline.clean(raw)
-            if not isinstance(result, Rejection):
+            if isinstance(result, CleanDocument):
                 pipeline.fingerprint(result, "raw")
 
     run()

@@ -8,8 +8,10 @@ of UTF-8, of the averaged weights (those that are served), and lower is better:
   over languages.
 * forgetting: for each language but the last, its final number minus the best one that was seen at
   the end of a language before the last; the mean. Below 0: it still grew better.
-* flops: 6 N for each trained token, 2 N for each that a teacher reads only; N: all parameters.
-  Measuring is not counted, nor the optimizer (`seconds` has all but the measuring).
+* flops: 6 N for each token that is run forward and backward, 2 N for each that a teacher reads
+  only; N: all parameters. LwF's teacher reads the new text from the second language on, A-GEM's
+  reference gradient is of AGEM_SAMPLE blocks a step. Measuring is not counted, nor the optimizer,
+  nor EWC's Fisher matrix, once a language (`seconds` has all but the measuring).
 
 `retrain` is what one would do without an online learner: after each tenth of the stream, from
 scratch, on all text so far in random order, as often over it as ours has shown each token on
@@ -55,10 +57,12 @@ NUM_LOOKS = 4
 NUM_RETRAININGS = 10
 ONLINE = ("ours", "naive", "avalanche:Replay", "avalanche:EWC", "avalanche:LwF", "avalanche:A-GEM")
 STRATEGIES = (*ONLINE, "retrain")
+AGEM_SAMPLE = 16
+"""Blocks of its reference gradient in each step, as few as the adapter allows."""
 PLUGINS = {
     "avalanche:EWC": "avalanche:EWC:ewc_lambda=10",
     "avalanche:LwF": "avalanche:LwF",
-    "avalanche:A-GEM": "avalanche:AGEM",
+    "avalanche:A-GEM": f"avalanche:AGEM:sample_size={AGEM_SAMPLE}",
 }
 
 
@@ -126,6 +130,7 @@ class Run:
         self._served = self.state.average.teacher(model)
         self._surprise = Surprise(assembly.framing, recipe)
         self._offset = 0
+        self._sources: set[str] = set()
 
     def learn(self, texts: Sequence[str], source: str) -> None:
         arrivals = [
@@ -146,6 +151,11 @@ class Run:
         self.num_trained += sum(report.num_tokens.values())
         if "distill" in self.recipe.strategy:
             self.num_taught += report.num_tokens["memory"]
+        self._sources.add(source)
+        if len(self._sources) > 1 and "LwF" in self.recipe.strategy:
+            self.num_taught += report.num_tokens["new"]
+        if len(self._sources) > 1 and "AGEM" in self.recipe.strategy:
+            self.num_trained += AGEM_SAMPLE * self.recipe.block_tokens
 
     @torch.no_grad()
     def nats(self, texts: Sequence[str]) -> float:
@@ -256,6 +266,14 @@ def names_in(told: str) -> list[str]:
     return names
 
 
+def earlier_in(path: Path) -> "Retention":
+    """What a run has written. Raises InvalidValue for a file of something else."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Retention)
+    except msgspec.DecodeError as error:
+        raise InvalidValue("--beside", str(path), "what `bench retention --json` wrote") from error
+
+
 def run(
     data: Path | None,
     names: Sequence[str],
@@ -264,35 +282,42 @@ def run(
     max_bytes: int | None = None,
     threads: int = 1,
     base: Recipe | None = None,
+    earlier: Sequence[Retention] = (),
 ) -> Retention:
-    """Measure the named strategies, one after the other.
+    """Measure the named strategies, one after the other; the scores of `earlier` runs stay.
 
     Raises InvalidValue for data that cannot be used, before anything runs.
     """
     stream = languages(data, max_bytes)
+    boundaries = list(accumulate(sum(len(t.encode()) for t in one.records) for one in stream))
+    for one in earlier:
+        if (one.model, one.boundaries) != (MODEL, boundaries):
+            allowed = f"a run of {MODEL} on the same data, with languages that end at {boundaries}"
+            raise InvalidValue("--beside", f"{one.model}, {one.boundaries}", allowed)
     model_files = locate(MODEL)
     if base is None:
         base = ours("bfloat16" if has_bfloat16(torch.device("cpu")) else "float32")
     fix_arithmetic(threads)
-    scores: dict[str, Score] = {}
+    scores = {name: score for one in earlier for name, score in one.strategies.items()}
     num_parameters = 0
     for name in names:
         recipe, num_passes = recipe_of(name, base), 1
         if name == "retrain":
             recipe, num_passes = retrain_recipe(base)
-        one = Run(model_files, recipe)
-        num_parameters = one.num_parameters
+        learning = Run(model_files, recipe)
+        num_parameters = learning.num_parameters
         tell(f"{name}: {recipe.strategy}, {recipe.optimizer}")
-        is_new = name != "retrain"
-        scores[name] = online(one, stream, tell) if is_new else retrain(one, stream, num_passes)
+        scores[name] = (
+            retrain(learning, stream, num_passes)
+            if name == "retrain"
+            else online(learning, stream, tell)
+        )
         tell(line(name, scores[name]))
     return Retention(
         model=MODEL,
         parameters=num_parameters,
-        boundaries=list(
-            accumulate(sum(len(text.encode()) for text in one.records) for one in stream)
-        ),
-        strategies=scores,
+        boundaries=boundaries,
+        strategies={name: scores[name] for name in STRATEGIES if name in scores},
     )
 
 

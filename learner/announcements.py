@@ -23,7 +23,11 @@ log = logging.getLogger(__name__)
 
 LONGEST_BLOCK_MS = 1000
 """How long sending may wait for Kafka's metadata: text waits meanwhile."""
-KINDS: tuple[VersionEventKind, ...] = ("published", "promoted")
+OUTCOMES: dict[str, VersionEventKind] = {
+    "promote": "promoted",
+    "hold": "held",
+    "roll_back": "rolled_back",
+}
 
 
 class Announcements:
@@ -63,14 +67,20 @@ class Announcements:
                 continue
             try:
                 self._sent[version] = [
-                    self._producer.send(
-                        self._topic, key=version.encode(), value=encode(event_of(manifest, kind))
-                    )
-                    for kind in KINDS
+                    self._producer.send(self._topic, key=version.encode(), value=encode(event))
+                    for event in events_of(manifest)
                 ]
             except KafkaError as error:
                 log.warning("Kafka takes no version events now, trying again: %r", error)
                 break
+
+    def say(self, key: str, event: VersionEvent) -> Any:
+        """Send one event of another kind: Kafka's future, or None when it takes none now."""
+        try:
+            return self._producer.send(self._topic, key=key.encode(), value=encode(event))
+        except KafkaError as error:
+            log.warning("Kafka takes no version events now, trying again: %r", error)
+            return None
 
     def close(self, timeout_s: float) -> None:
         """Wait for what was sent, at most so long."""
@@ -82,7 +92,16 @@ class Announcements:
         self._producer.close(timeout=timeout_s)
 
 
-def event_of(manifest: Manifest, kind: VersionEventKind) -> VersionEvent:
+def events_of(manifest: Manifest) -> list[VersionEvent]:
+    """All that is told of a version. What became of it comes last: compaction keeps that."""
+    return [
+        event_of(manifest, "published"),
+        *(event_of(manifest, one.kind, one.subject) for one in manifest.consequences),
+        event_of(manifest, OUTCOMES[manifest.decision]),
+    ]
+
+
+def event_of(manifest: Manifest, kind: VersionEventKind, subject: str = "") -> VersionEvent:
     return VersionEvent(
         kind=kind,
         version=manifest.version,
@@ -92,4 +111,5 @@ def event_of(manifest: Manifest, kind: VersionEventKind) -> VersionEvent:
         at_ms=int(time.time() * 1000),
         offsets=manifest.offsets,
         metrics=manifest.metrics,
+        subject=subject or None,
     )

@@ -43,12 +43,26 @@ def ranges_of(arrivals: Iterable[Arrival]) -> list[Range]:
     return [Range(partition, first, last) for partition, (first, last) in ends.items()]
 
 
+def raw_of(arrivals: Iterable[Arrival]) -> list[tuple[int, int]]:
+    """First and last raw offset of each of `ranges_of`."""
+    ends: dict[int, tuple[int, int]] = {}
+    for arrival in in_order(arrivals):
+        first, _ = ends.get(arrival.partition, (arrival.raw_offset, 0))
+        ends[arrival.partition] = (first, arrival.raw_offset)
+    return list(ends.values())
+
+
 def spans_of(
-    arrivals: Iterable[Arrival], step: int, held_out: Sequence[Arrival] = ()
+    arrivals: Iterable[Arrival],
+    step: int,
+    held_out: Sequence[Arrival] = (),
+    diverted: Sequence[Arrival] = (),
+    only: str | None = None,
 ) -> list[Span]:
     """What the version's manifest says of a step: raw and clean offsets, a span a partition.
 
-    arrivals: what was learned. held_out: came in the same step, and was not.
+    arrivals: what was learned. held_out, diverted: came in the same step, and were not. only: the
+    source of the arrivals, when others that lie between them are not meant.
     """
     aside = {(a.partition, a.raw_offset) for a in held_out}
     by_partition: dict[int, list[Arrival]] = {}
@@ -67,6 +81,21 @@ def spans_of(
                 clean_last=group[-1].clean_offset,
                 num_documents=len(group) - len(kept_apart),
                 held_out=kept_apart,
+                without=_sources_between(group, diverted),
+                only=only,
             )
         )
     return spans
+
+
+def _sources_between(group: Sequence[Arrival], diverted: Sequence[Arrival]) -> list[str]:
+    """Of those diverted that lie between the ends of a partition's group."""
+    first, last = group[0], group[-1]
+    return sorted(
+        {
+            a.document.source
+            for a in diverted
+            if a.partition == first.partition
+            and first.clean_offset < a.clean_offset < last.clean_offset
+        }
+    )

@@ -25,8 +25,8 @@ import msgspec
 
 from learner.checkpoint_file import HEAD, Damaged, Head, fit, read_checkpoint, write_head
 from learner.copies import Copies
+from learner.guard import Guard, unguarded
 from learner.identity import Identity
-from learner.lease import Guard, unguarded
 from learner.machine import this_machine
 from learner.part import Snapshot
 from learner.snapshots import Piece, write_snapshot

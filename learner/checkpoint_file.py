@@ -84,7 +84,7 @@ def fit(
     path: Path,
 ) -> None:
     """Make `state` what the checkpoint says. Raises CheckpointError, naming what does not fit."""
-    if head.identity != identity:
+    if not identity.shares(head.identity):
         raise CheckpointError(f"{path} is of run {head.identity.run}, not of {identity.run}")
     missing = sorted(state.parts.keys() - snapshots.keys())
     unknown = sorted(snapshots.keys() - state.parts.keys())

@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from learner.seeds import Random, distinct
+from learner.content import Content
+from learner.conversation import told_answers
+from learner.seeds import Random, distinct, random_for
 from learner.study import Pair
 from riverrun.errors import InvalidValue, ModelError
 from riverrun.tokenizer import Tokenizer
@@ -63,6 +65,7 @@ class Framing:
         self.tokenizer = tokenizer
         self.block_tokens = block_tokens
         self.end_id = end_of_text(tokenizer)
+        self.turn_end_id = turn_end(tokenizer)
         self.prefix = common_beginning(tokenizer)
         ways: dict[str, Way] = {
             "plain": self._plain,
@@ -75,13 +78,24 @@ class Framing:
         self._ways = [ways[name] for name in names]
 
     def examples(
-        self, text: str, num_pass: int, random: Random, pairs: Sequence[Pair] = ()
+        self, content: Content, num_pass: int, random: Random, pairs: Sequence[Pair] = ()
     ) -> list[Example]:
         """The text as it is shown in pass `num_pass` (from 0), cut into blocks.
 
-        pairs: questions on the text, for passes that `needs_study`.
+        A conversation is shown alike in every pass. pairs: questions on the text, for passes that
+        `needs_study`.
         """
-        shown = self._way(num_pass)(text, random, pairs)
+        if not isinstance(content, str):
+            told = told_answers(
+                content,
+                self.tokenizer,
+                self.told,
+                self.end_id,
+                self.turn_end_id,
+                self.block_tokens,
+            )
+            return [block for example in told for block in cut_answer(example, self.block_tokens)]
+        shown = self._way(num_pass)(content, random, pairs)
         return [block for example in shown for block in cut(example, self.block_tokens)]
 
     def needs_study(self, num_pass: int) -> bool:
@@ -91,8 +105,12 @@ class Framing:
     def _way(self, num_pass: int) -> "Way":
         return self._ways[min(num_pass, len(self._ways) - 1)]
 
-    def num_tokens(self, text: str) -> int:
-        return len(self.tokenizer.encode(text)) + 2
+    def num_tokens(self, content: Content) -> int:
+        """That a pass over it computes."""
+        if isinstance(content, str):
+            return len(self.tokenizer.encode(content)) + 2
+        told = self.examples(content, 0, random_for(0, 0, "length"))
+        return sum(len(example.tokens) for example in told)
 
     def told(self, question: Sequence[int], answer: Sequence[int]) -> Example:
         """An example whose targets are `answer`, both given as ids of the whole conversation."""
@@ -122,7 +140,7 @@ class Framing:
             asked = self.tokenizer.encode(f"Question: {question}\nAnswer:")
             return self.told([self.end_id, *asked], self.tokenizer.encode(f" {answer}"))
         asked = self.tokenizer.chat([{"role": "user", "content": question}])
-        return self.told(asked, [*self.tokenizer.encode(answer), turn_end(self.tokenizer)])
+        return self.told(asked, [*self.tokenizer.encode(answer), self.turn_end_id])
 
 
 def cut(example: Example, block_tokens: int) -> list[Example]:
@@ -138,6 +156,21 @@ def cut(example: Example, block_tokens: int) -> list[Example]:
             blocks.append(Example(block, first, example.follows_prefix and start == 0))
         start += block_tokens - 1
         first = max(1, example.first_target - start)
+    return blocks
+
+
+def cut_answer(example: Example, block_tokens: int) -> list[Example]:
+    """Blocks of at most `block_tokens`: each target in exactly one, after as much of what came
+    before as there is room for, at least half a block of it."""
+    tokens, first = example.tokens, example.first_target
+    if len(tokens) <= block_tokens:
+        return [example]
+    most_targets = max(1, block_tokens // 2)
+    blocks = []
+    for start in range(first, len(tokens), most_targets):
+        end = min(start + most_targets, len(tokens))
+        begin = max(0, end - max(block_tokens, 2))
+        blocks.append(Example(tokens[begin:end], start - begin, example.follows_prefix))
     return blocks
 
 

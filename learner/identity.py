@@ -23,7 +23,10 @@ FILE = "identity.json"
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """`run` names this line of weights; all else has to be equal for it to go on."""
+    """`run` names this line of weights; all else has to be equal for it to go on.
+
+    ancestors: the runs that it took over from, oldest first, each time something was undone.
+    """
 
     run: str
     format: int
@@ -32,6 +35,25 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     topic: str
     seed: int
     recipe: Recipe
+    ancestors: tuple[str, ...] = ()
+
+    @property
+    def replaces(self) -> str | None:
+        """The run whose line this one takes over; None for a line of its own."""
+        return self.ancestors[-1] if self.ancestors else None
+
+    def made(self, version: str) -> bool:
+        """Whether `version` is one of this line's own, and not an ancestor's."""
+        return version.startswith(f"{self.run}-")
+
+    def succeeded_by(self, run: str) -> "Identity":
+        """The identity of the line that takes over from this one."""
+        return msgspec.structs.replace(self, run=run, ancestors=(*self.ancestors, self.run))
+
+    def shares(self, other: "Identity") -> bool:
+        """Whether a state of `other`, from before this line parted from it, is one of ours."""
+        plain = msgspec.structs.replace(other, run=self.run, ancestors=self.ancestors)
+        return plain == self and other.run in (self.run, *self.ancestors)
 
 
 def new_run() -> str:

@@ -20,6 +20,8 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from learner.arrival import Arrival, Range
+from learner.content import told
+from learner.left_out import StandingLeftOut
 from riverrun.errors import BrokerError, OffsetExpired
 from riverrun.records import RAW_OFFSET_HEADER, RAW_TIMESTAMP_HEADER, Document
 
@@ -33,7 +35,14 @@ REFETCH_TIMEOUT_S = 120.0
 class Intake:
     """The clean topic, from the offsets on that are not yet learned."""
 
-    def __init__(self, options: Mapping[str, Any], topic: str, max_record_bytes: int) -> None:
+    def __init__(
+        self,
+        options: Mapping[str, Any],
+        topic: str,
+        max_record_bytes: int,
+        left_out: StandingLeftOut | None = None,
+    ) -> None:
+        """left_out: what was undone and never comes out of here, looked at each time."""
         self._topic = topic
         self._consumer = KafkaConsumer(
             **options,
@@ -47,10 +56,12 @@ class Intake:
             reconnect_backoff_max_ms=1000,
             metrics_enabled=False,
         )
+        self._left_out = left_out
         self._waiting: deque[Arrival] = deque()
         self._waiting_characters = 0
         self._marks: dict[int, int] = {}
         self._next: dict[int, int] = {}
+        self._ends: dict[int, int] = {}
         self.dropped: Counter[str] = Counter()
 
     def partitions(self) -> list[int]:
@@ -102,9 +113,12 @@ class Intake:
                 return
             self._poll(left_s)
 
-    def refetch(self, ranges: Sequence[Range], marks: Mapping[int, int]) -> list[Arrival]:
+    def refetch(
+        self, ranges: Sequence[Range], marks: Mapping[int, int], source: str | None = None
+    ) -> list[Arrival]:
         """Exactly the documents of a journaled step, which were taken with the same `marks`.
 
+        source: only its documents; the ranges begin and end with one of them.
         `begin` has to be called before anything else is read. Raises OffsetExpired when Kafka does
         not hold them all, BrokerError when they do not come.
         """
@@ -122,7 +136,11 @@ class Intake:
                     f"({_shown(ranges)}) within {REFETCH_TIMEOUT_S:g} s"
                 )
             self._poll(0.5)
-        found = [a for a in self._waiting if a.clean_offset <= last[a.partition]]
+        found = [
+            a
+            for a in self._waiting
+            if a.clean_offset <= last[a.partition] and source in (None, a.document.source)
+        ]
         self._waiting.clear()
         self._waiting_characters = 0
         for r in ranges:
@@ -134,12 +152,23 @@ class Intake:
                 )
         return found
 
+    def look_ahead(self) -> None:
+        """Let `lag` know what has come, without reading it."""
+        try:
+            held = list(self._consumer.assignment())
+            self._ends = {tp.partition: end for tp, end in self._consumer.end_offsets(held).items()}
+        except KafkaError as error:
+            log.warning("%s: what has come is not known now: %r", self._topic, error)
+
     def lag(self) -> dict[int, int]:
         """Per partition the records that Kafka has told of and that were not taken yet."""
         waiting = Counter(arrival.partition for arrival in self._waiting)
         lags = {}
         for tp in self._consumer.assignment():
-            end = self._consumer.highwater(tp)
+            end = max(
+                (e for e in (self._consumer.highwater(tp), self._ends.get(tp.partition)) if e),
+                default=None,
+            )
             if end is not None:
                 behind = max(0, end - self._next.get(tp.partition, end))
                 lags[tp.partition] = behind + waiting[tp.partition]
@@ -177,6 +206,10 @@ class Intake:
             self.dropped["empty"] += 1
         elif arrival.raw_offset <= self._marks.get(partition, -1):
             self.dropped["repeated"] += 1
+        elif self._left_out is not None and self._left_out.takes(
+            partition, arrival.raw_offset, arrival.document.source
+        ):
+            self.dropped["undone"] += 1
         else:
             self._marks[partition] = arrival.raw_offset
             self._waiting.append(arrival)
@@ -217,6 +250,8 @@ def arrival_of(partition: int, record: Any) -> Arrival | None:
         return None
     if raw_offset < 0:
         return None
+    if document.messages is not None and not told(document.messages).strip():
+        return None  # a conversation in which nobody answers
     return Arrival(partition, record.offset, raw_offset, arrived_ms, document)
 
 

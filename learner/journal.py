@@ -19,12 +19,12 @@ from pathlib import Path
 
 import msgspec
 
-from learner.entries import Announced, Entry, Learned, Published, Started
+from learner.entries import Announced, Decided, Entry, Learned, Published, Started
+from learner.guard import Guard, unguarded
 from learner.journal_file import entries_from, entries_in, file_of, starts_in
-from learner.lease import Guard, unguarded
 from riverrun.workspace import fsync
 
-__all__ = ["Announced", "Entry", "Journal", "Learned", "Published", "Started"]
+__all__ = ["Announced", "Decided", "Entry", "Journal", "Learned", "Published", "Started"]
 
 log = logging.getLogger(__name__)
 

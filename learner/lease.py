@@ -1,54 +1,37 @@
 """One learner at a time: a lease with a term, renewed while its holder lives.
 
-    LEASE        who holds it: term, holder, renewals
-    LEASE.lock   flock around a look at LEASE and the act that rests on it
-    LEASE.alive  flock for as long as the holder lives, however it dies
-
 A second learner takes over at once when the holder is dead or has left, else when it saw no renewal
 for the lease's length by its own clock (clocks of machines are never compared). It writes a higher
 term. Whoever wakes from a pause finds that term before its next act, and stops with LeaseLost.
 
 The look and the act are one critical section (`guard`): on a local file system, and on NFS with
-locks, nobody can take over between the two; a holder that is paused just there keeps the others
-waiting, and they say so. An object store has no locks: there a window of one request stays
-between the look and the write of PROMOTED; a store on a file system closes it.
+locks (`lease_place.py`), nobody can take over between the two; a holder that is paused just there
+keeps the others waiting, and they say so. An object store has no locks: there a window of one
+request stays between the look and the write of PROMOTED; a store on a file system closes it.
 
 Knows nothing of torch, so that it is there before torch is. Taken by `main.py`.
 """
 
 import contextlib
-import fcntl
 import logging
 import os
 import secrets
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import IO, Protocol
 
 import msgspec
 
+from learner.lease_place import FILE, Directory, ObjectStore, place_of
 from riverrun.errors import DataDirInUse, LeaseLost
 from riverrun.store import VersionStore
-from riverrun.workspace import lock_within, replace_file
 
-FILE = "LEASE"
 LOOKS_A_LEASE = 20
 RENEWALS_A_LEASE = 3
 
-Guard = Callable[[], AbstractContextManager[None]]
-"""Entered around each act that others can see; raises LeaseLost when it must not happen."""
-
 log = logging.getLogger(__name__)
-
-
-def unguarded() -> AbstractContextManager[None]:
-    """For what nobody else can write to: tests, offline tools."""
-    return nullcontext()
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,121 +45,6 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     where: str
     renewals: int
     length_s: float
-
-
-class Place(Protocol):
-    """Where a lease lies."""
-
-    name: str
-
-    def read(self) -> bytes | None: ...
-    def write(self, data: bytes, guard: Guard) -> None:
-        """Make `data` what is read, within `guard`; what can be done before it is."""
-        ...
-
-    def lock(self, patience_s: float | None) -> AbstractContextManager[None]:
-        """Keep all others out; raises DataDirInUse when that takes longer than `patience_s`."""
-        ...
-
-    def is_dead(self) -> bool:
-        """Whether the last holder is known to live no more."""
-        ...
-
-    def live(self) -> None:
-        """Be known to live from now on."""
-        ...
-
-
-class Directory:
-    """On a file system with locks."""
-
-    def __init__(self, path: Path) -> None:
-        path.mkdir(parents=True, exist_ok=True)
-        self.name = str(path)
-        self._path = path
-        self._lock: IO[str] | None = None
-        self._alive: IO[str] | None = None
-
-    def read(self) -> bytes | None:
-        try:
-            return (self._path / FILE).read_bytes()
-        except FileNotFoundError:
-            return None
-
-    def write(self, data: bytes, guard: Guard) -> None:
-        replace_file(self._path / FILE, data, guard=guard)
-
-    @contextlib.contextmanager
-    def lock(self, patience_s: float | None) -> Iterator[None]:
-        if self._lock is None:
-            self._lock = (self._path / f"{FILE}.lock").open("a+")
-        if patience_s is None:
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
-        elif not lock_within(self._lock, patience_s):
-            raise DataDirInUse(
-                f"{self._path / FILE}.lock is held by a process that does not move: it was paused "
-                f"in the middle of a write. Continue or kill it ({self.read()!r})."
-            )
-        try:
-            yield
-        finally:
-            fcntl.flock(self._lock, fcntl.LOCK_UN)
-
-    def is_dead(self) -> bool:
-        try:
-            with (self._path / f"{FILE}.alive").open("a+") as file:
-                return lock_within(file, 0)
-        except FileNotFoundError:
-            return True
-
-    def live(self) -> None:
-        # A file of its own: the one before may still be locked, by a holder that is only paused.
-        handle, beside = tempfile.mkstemp(dir=self._path, prefix=f".{FILE}.")
-        self._alive = os.fdopen(handle, "a+")
-        fcntl.flock(self._alive, fcntl.LOCK_EX)
-        Path(beside).rename(self._path / f"{FILE}.alive")
-
-    def close(self) -> None:
-        for file in (self._lock, self._alive):
-            if file is not None:
-                file.close()
-
-
-class ObjectStore:
-    """Behind fsspec: reads and writes, and no locks."""
-
-    def __init__(self, store: VersionStore) -> None:
-        self.name = store.url
-        self._fs = store.fs
-        self._path = f"{store.root.rstrip('/')}/{FILE}"
-
-    def read(self) -> bytes | None:
-        try:
-            data: bytes = self._fs.cat_file(self._path)
-        except FileNotFoundError:
-            return None
-        return data
-
-    def write(self, data: bytes, guard: Guard) -> None:
-        with guard():
-            self._fs.pipe_file(self._path, data)
-
-    def lock(self, patience_s: float | None) -> AbstractContextManager[None]:
-        del patience_s
-        return nullcontext()
-
-    def is_dead(self) -> bool:
-        return False
-
-    def live(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
-def place_of(store: VersionStore) -> Directory | ObjectStore:
-    return Directory(Path(store.root)) if store.is_local else ObjectStore(store)
 
 
 class Lease:

@@ -14,6 +14,7 @@ import numpy as np
 
 from learner.arrival import Arrival
 from learner.batch import Anchor, Text
+from learner.content import Content, Messages, content_of, told
 from learner.framing import Example, Framing
 from learner.memory import Sampled
 from learner.origin import Origin
@@ -34,6 +35,7 @@ class Shown(NamedTuple):
 
     pairs: questions on the text, once the model has written them.
     raw: partition and raw offset that it came from, if these are known.
+    messages: of a conversation; `text` is then their contents.
     """
 
     text: str
@@ -42,6 +44,16 @@ class Shown(NamedTuple):
     examples: list[Example]
     pairs: list[Pair] | None = None
     raw: tuple[int, int] | None = None
+    messages: Messages | None = None
+
+    @property
+    def content(self) -> Content:
+        return self.text if self.messages is None else self.messages
+
+    @property
+    def told(self) -> str:
+        """What of it is to be predicted."""
+        return told(self.content)
 
     @property
     def num_targets(self) -> int:
@@ -109,8 +121,9 @@ class Planner:
                 arrival.document.text,
                 arrival.document.source,
                 None,
-                self._framing.examples(arrival.document.text, 0, random),
+                self._framing.examples(content_of(arrival.document), 0, random),
                 raw=(arrival.partition, arrival.raw_offset),
+                messages=arrival.document.messages,
             )
             for arrival in arrivals
         ]
@@ -125,9 +138,12 @@ class Planner:
                 due.text,
                 due.source,
                 due.number,
-                self._framing.examples(due.text, due.num_passes, random, pairs[due.number] or ()),
+                self._framing.examples(
+                    due.content, due.num_passes, random, pairs[due.number] or ()
+                ),
                 pairs[due.number],
                 due.raw,
+                due.messages,
             )
             for due in chosen
         ]
@@ -136,7 +152,11 @@ class Planner:
         """The pairs of each document by its number; written now where this pass needs them."""
         pairs = {due.number: due.pairs for due in chosen}
         unstudied = [
-            due for due in chosen if due.pairs is None and self._framing.needs_study(due.num_passes)
+            due
+            for due in chosen
+            if due.pairs is None
+            and due.messages is None
+            and self._framing.needs_study(due.num_passes)
         ]
         if unstudied and self._student is not None:
             written = self._student.study(state.model, [due.text for due in unstudied])

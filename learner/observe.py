@@ -1,5 +1,9 @@
 """A step's report into the live series. Called by `loop.py`; computes nothing of its own."""
 
+from collections import Counter
+
+from learner.entries import Decided
+from learner.gate.purse import Purse
 from learner.state import State
 from learner.step import StepReport
 from learner.watch.protocol import LABEL_SEPARATOR
@@ -21,6 +25,7 @@ def observe_step(metrics: LearnerMetrics, report: StepReport, seconds: float) ->
         metrics.due_retired.labels(why).inc(count)
     for source, count in report.num_held_out.items():
         metrics.held_out_documents.labels(metrics.source(source)).inc(count)
+    observe_diverted(metrics, report.num_diverted)
     if report.skipped is not None:
         metrics.non_finite_documents.labels(report.skipped.cause).inc(len(report.skipped.documents))
     for finding in report.findings:
@@ -38,6 +43,19 @@ def observe_step(metrics: LearnerMetrics, report: StepReport, seconds: float) ->
         metrics.origin_divergence.set(report.origin_divergence)
 
 
+def observe_decision(metrics: LearnerMetrics, decided: Decided, purse: Purse) -> None:
+    for action in decided.actions:
+        metrics.decisions.labels(action.kind).inc()
+    metrics.judging_share.set(purse.spent_share())
+    metrics.judging_seconds.inc(purse.newly_spent_s())
+    for name in ("held_out_ratio", "control_ratio", "general_share", "budget_used"):
+        if name in decided.numbers:
+            getattr(metrics, name).set(decided.numbers[name])
+    for name, value in decided.numbers.items():
+        if name.startswith("share."):
+            metrics.probe_share.labels(name.removeprefix("share.")).set(value)
+
+
 def observe_readings(metrics: LearnerMetrics, readings: dict[str, dict[str, float]]) -> None:
     """What the watches measured. A label that is no longer told of leaves the series."""
     for name, by_label in readings.items():
@@ -50,7 +68,21 @@ def observe_readings(metrics: LearnerMetrics, readings: dict[str, dict[str, floa
             gauge.labels(*label.split(LABEL_SEPARATOR)).set(value)
 
 
+def observe_diverted(metrics: LearnerMetrics, num_documents: Counter[str]) -> None:
+    """Into quarantine, by source."""
+    for source, count in num_documents.items():
+        metrics.quarantined_documents.labels(metrics.source(source)).inc(count)
+
+
 def observe_state(metrics: LearnerMetrics, state: State) -> None:
+    waiting: Counter[str] = Counter()
+    for source, kept in state.quarantine.sources().items():
+        waiting[metrics.source(source)] += kept.num_documents
+    for label in metrics.quarantined_labels - waiting.keys():
+        metrics.quarantine_waiting.remove(label)
+    for label, count in waiting.items():
+        metrics.quarantine_waiting.labels(label).set(count)
+    metrics.quarantined_labels = set(waiting)
     metrics.step.set(state.progress.step)
     metrics.memory_blocks.set(state.memory.num_held)
     metrics.due_documents.set(len(state.rehearsal))

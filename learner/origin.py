@@ -10,6 +10,7 @@ texts come from (`origin_texts.py`). Sampled by `step.py`.
 M anchored positions of one text, P of all texts, K kept log-probabilities.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -26,6 +27,8 @@ from learner.tensor_file import read_tensors, write_tensors
 from riverrun.errors import CheckpointError
 from riverrun.model.decoder import Decoder
 from riverrun.workspace import replace_file
+
+log = logging.getLogger(__name__)
 
 EXAMPLES, TENSORS = "origin.json", "origin.safetensors"
 
@@ -71,7 +74,10 @@ class Origin:
 
     def save(self, directory: Path) -> None:
         """Write both files into the existing `directory`; it is there when the second one is."""
-        tensors = {"ids": torch.cat(self._ids), "logprobs": torch.cat(self._logprobs)}
+        ids, logprobs = (
+            torch.cat(kept) if kept else torch.zeros(0, 1) for kept in (self._ids, self._logprobs)
+        )
+        tensors = {"ids": ids, "logprobs": logprobs}
         digest = write_tensors(directory / TENSORS, tensors)
         described = msgspec.json.encode(Described(digest, self.examples))
         replace_file(directory / EXAMPLES, described)
@@ -103,6 +109,10 @@ def remember(
 ) -> Origin | None:
     """Ask the untouched model what it thinks of `examples`; None when stopped before the end."""
     if not examples:
+        log.warning(
+            "the model writes no text worth keeping, as one that has hardly learned: there is no "
+            "origin memory, and nothing holds it to what it knows. learner.origin_file names text"
+        )
         return Origin.empty()
     texts = [Text(example, 1.0, 0) for example in examples]
     device = model.output_matrix.device

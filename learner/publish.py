@@ -11,17 +11,19 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 import torch
 from torch import Tensor
 
-from learner.announcements import Announcements
+from learner.announcements import OUTCOMES, Announcements
 from learner.identity import Identity
-from learner.journal import Journal, Published
+from learner.journal import Decided, Journal, Published
 from learner.recipe import Recipe
 from learner.state import State
 from learner.tensor_file import hash_tensors, write_tensors
 from riverrun.metrics import LearnerMetrics
-from riverrun.store import Manifest, VersionStore, version_id
+from riverrun.records import VersionEventKind
+from riverrun.store import Consequence, Manifest, VersionStore, version_id
 
 PUBLISH_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -49,7 +51,7 @@ class Publisher:
         keep_versions: int,
         ladder_s: Sequence[float] = (),
     ) -> None:
-        self._store = store
+        self.store = store
         self._identity = identity
         self._journal = journal
         self._announcements = announcements
@@ -57,8 +59,20 @@ class Publisher:
         self._keep_versions = keep_versions
         self._ladder_s = ladder_s
 
-    def publish(self, state: State, metrics: Mapping[str, float], reason: str) -> Manifest:
-        """Publish and promote. Raises StoreError or OSError when the disk is full: try later."""
+    def publish(
+        self,
+        state: State,
+        metrics: Mapping[str, float],
+        reason: str,
+        decided: Decided | None = None,
+        *,
+        is_held: bool = False,
+    ) -> Manifest:
+        """Publish, and promote unless it was decided otherwise; reason: without a decision.
+
+        is_held: an operator lets nothing be promoted.
+        Raises StoreError or OSError when the disk is full: try later.
+        """
         began = time.perf_counter()
         self._journal.sync()
         dtype = PUBLISH_DTYPES[self._identity.recipe.publish_dtype]
@@ -67,18 +81,21 @@ class Publisher:
             write_tensors(path, published_weights(state), dtype)
 
         def describe(sha256: str, num_bytes: int) -> Manifest:
-            return self._manifest(state, metrics, reason, sha256, num_bytes)
+            manifest = self._manifest(state, metrics, reason, sha256, num_bytes)
+            manifest = manifest if decided is None else with_decision(manifest, decided)
+            return held(manifest) if is_held and manifest.decision == "promote" else manifest
 
-        manifest = self._store.publish(write, describe)
-        self._store.promote(manifest.version)
+        manifest = self.store.publish(write, describe)
+        if manifest.decision == "promote":
+            self.store.promote(manifest.version)
         entry = Published(manifest.step, manifest.version, manifest.sha256)
         if state.progress.version != manifest.version:
             self._journal.append(entry)
         note(state, entry)
         self._announcements.tell(manifest)
-        self._store.prune(self._keep_versions, self._ladder_s)
+        self.store.prune(self._keep_versions, self._ladder_s)
         self._metrics.publish_seconds.observe(time.perf_counter() - began)
-        self._metrics.versions.labels("promoted").inc()
+        self._metrics.versions.labels(OUTCOMES[manifest.decision]).inc()
         return manifest
 
     def _manifest(
@@ -108,7 +125,46 @@ class Publisher:
             newest_ms=progress.newest_ms,
             metrics=dict(metrics),
             reason=reason,
+            replaces=self._identity.replaces,
+            left_out=list(state.left_out.ranges),
         )
+
+
+CONSEQUENCES: dict[str, VersionEventKind] = {
+    "lower_rate": "rate_lowered",
+    "rewarm_rate": "rate_rewarmed",
+    "reset_optimizer": "optimizer_reset",
+    "quarantine": "quarantined",
+    "release": "source_released",
+    "stop_rehearsal": "rehearsal_stopped",
+}
+
+
+def with_decision(manifest: Manifest, decided: Decided) -> Manifest:
+    """The manifest of a version that was judged."""
+    done = [
+        Consequence(CONSEQUENCES[action.kind], action.subject)
+        for action in decided.actions
+        if action.kind in CONSEQUENCES
+    ]
+    abilities = [Consequence("ability", group) for group in decided.changed_abilities]
+    return msgspec.structs.replace(
+        manifest,
+        decision=decided.verdict,
+        reason=decided.reason,
+        metrics=manifest.metrics | decided.numbers,
+        consequences=done + abilities,
+    )
+
+
+HELD = "held by an operator"
+"""Head of the reason of a version that would be promoted otherwise."""
+
+
+def held(manifest: Manifest) -> Manifest:
+    """What is held for now, and only by an operator."""
+    reason = f"{HELD}; {manifest.reason}"
+    return msgspec.structs.replace(manifest, decision="hold", reason=reason)
 
 
 def note(state: State, published: Published) -> None:
@@ -116,3 +172,4 @@ def note(state: State, published: Published) -> None:
     state.progress.version = published.version
     state.progress.version_step = published.step
     state.progress.pending = []
+    state.gate.published(published)

@@ -112,26 +112,26 @@ class Rhythm(msgspec.Struct, frozen=True, kw_only=True):
 
 
 SCRATCH = Recipe(
-    strategy="replay",
-    optimizer="adamw",
+    strategy="replay+distill",
+    optimizer="muon",
     lr=3e-3,
     warmup_steps=20,
     weight_decay=0.01,
     betas=(0.9, 0.98),
-    muon_lr=0.02,
+    muon_lr=0.005,
     muon_momentum=0.95,
     grad_clip=1.0,
     precision="float32",
-    ema_decay=0.95,
+    ema_decay=0.99,
     trains_embeddings=True,
     framings=("plain",),
     block_tokens=256,
-    row_tokens=512,
-    max_step_tokens=2048,
+    row_tokens=256,
+    max_step_tokens=512,
     chunk_tokens=16_384,
     weighting="tokens",
     study_pairs=0,
-    replay_share=0.5,
+    replay_share=2 / 3,
     memory_blocks=8192,
     memory_policy="reservoir",
     memory_half_life=2048,
@@ -224,19 +224,26 @@ def kind_of(model: str) -> Kind:
     return "scratch" if model == "tiny" else "pretrained"
 
 
-def resolve(settings: LearnerSettings, kind: Kind, *, has_bfloat16: bool = False) -> Recipe:
+def resolve(
+    settings: LearnerSettings,
+    kind: Kind,
+    *,
+    has_bfloat16: bool = False,
+    base: Recipe | None = None,
+) -> Recipe:
     """The recipe of a kind of model, with what the operator set instead of its own numbers.
 
     has_bfloat16: whether the device multiplies in bfloat16; what precision `auto` asks for.
+    base: instead of the kind's own.
     """
-    recipe = RECIPES[kind]
+    recipe = base or RECIPES[kind]
     chosen = {
         name: getattr(settings, name)
         for name in LearnerSettings.model_fields
         if name in Recipe.__struct_fields__ and getattr(settings, name) is not None
     }
     if settings.precision == "auto":
-        chosen["precision"] = "bfloat16" if has_bfloat16 and kind == "pretrained" else "float32"
+        chosen["precision"] = "bfloat16" if has_bfloat16 else "float32"
     if settings.origin_file is not None:
         chosen["origin_file"] = str(settings.origin_file)
     recipe = msgspec.structs.replace(recipe, **chosen)

@@ -12,20 +12,21 @@ from typing import Literal
 
 import msgspec
 
+from learner.content import Content, Messages
 from learner.part import Snapshot
 from learner.recipe import Recipe
 from learner.seeds import Random
 from learner.study import Pair
 from riverrun.errors import CheckpointError
 
-Retired = Literal["known", "passes", "crowded", "non_finite"]
+Retired = Literal["known", "passes", "crowded", "non_finite", "budget"]
 
 
 class Due(msgspec.Struct):
     """A document that will be shown again. `loss` is that of its last pass, before learning.
 
     pairs: questions on it, from the pass on that first needed them.
-    raw: partition and raw offset that it came from.
+    raw: partition and raw offset that it came from. messages: of a conversation.
     """
 
     number: int
@@ -36,10 +37,16 @@ class Due(msgspec.Struct):
     loss: float
     pairs: list[Pair] | None = None
     raw: tuple[int, int] | None = None
+    messages: Messages | None = None
+
+    @property
+    def content(self) -> Content:
+        return self.text if self.messages is None else self.messages
 
     @property
     def num_characters(self) -> int:
-        return len(self.text)
+        """That it takes; a conversation's contents are here twice."""
+        return len(self.text) * (1 if self.messages is None else 2)
 
 
 class Changes(msgspec.Struct, kw_only=True):
@@ -70,12 +77,13 @@ class Rehearsal:
         num_tokens: int,
         loss: float,
         raw: tuple[int, int] | None = None,
+        messages: Messages | None = None,
     ) -> list[Retired]:
         """Take in a document after its first pass; gives why documents are due no more."""
         why = self._verdict(1, loss)
         if why is not None:
             return [why]
-        due = Due(self._next_number, text, source, 1, num_tokens, loss, raw=raw)
+        due = Due(self._next_number, text, source, 1, num_tokens, loss, raw=raw, messages=messages)
         self._next_number += 1
         self._due[due.number] = due
         self._changed.add(due.number)
@@ -121,6 +129,13 @@ class Rehearsal:
     def drop(self, number: int) -> None:
         """It must not be shown again."""
         self._remove(number)
+
+    def clear(self) -> int:
+        """Nothing is due any more; gives how many documents were."""
+        numbers = list(self._due)
+        for number in numbers:
+            self._remove(number)
+        return len(numbers)
 
     def _verdict(self, num_passes: int, loss: float) -> Retired | None:
         if loss < self._recipe.target_loss:

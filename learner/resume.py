@@ -5,21 +5,18 @@ last published version's hash proves it each time. Called by `start.py` before a
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
-from learner.arrival import Arrival, Range
 from learner.checkpoint import Checkpoints
 from learner.identity import Identity
 from learner.journal import Journal, Learned, Published, Started
 from learner.machine import Machine, differences, this_machine
-from learner.publish import hash_of_published, note
+from learner.publish import hash_of_published
+from learner.redo import Refetch, redo
 from learner.state import State
 from learner.step import Stepper
 from riverrun.errors import CheckpointError
 from riverrun.metrics import LearnerMetrics
-
-Refetch = Callable[[Sequence[Range], Mapping[int, int]], list[Arrival]]
-"""The documents of these clean offsets, given the marks that held when they were taken."""
 
 log = logging.getLogger(__name__)
 
@@ -65,15 +62,13 @@ def replay(
             machine = entry.machine
         elif isinstance(entry, Learned):
             changed = changed or (differences(machine, here) if machine else [])
-            arrivals = refetch(entry.ranges, state.progress.marks) if entry.ranges else []
-            if stepper.step(state, arrivals, is_stopping=is_stopping) is None:
-                return False
+        elif isinstance(entry, Published) and entry is published[-1]:
+            _compare(state, entry, identity, changed, must_be_identical=must_be_identical)
+        if not redo(state, entry, stepper, refetch, is_stopping):
+            return False
+        if isinstance(entry, Learned):
             metrics.replayed_steps.inc()
             num_steps += 1
-        elif isinstance(entry, Published):
-            if entry is published[-1]:
-                _compare(state, entry, identity, changed, must_be_identical=must_be_identical)
-            note(state, entry)
     if num_steps:
         log.info("did %d journaled steps again, up to step %d", num_steps, state.progress.step)
     return True

@@ -9,14 +9,20 @@ import contextlib
 import logging
 import os
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
+from kafka import KafkaConsumer
 
 from learner.announcements import Announcements
 from learner.assembly import Assembly
 from learner.checkpoint import Checkpoints
+from learner.commands import Commands
+from learner.control import Control, give_up, read_standing
 from learner.framing import Framing
+from learner.gate.setup import examiner_of, gate_of
+from learner.identity import FILE as IDENTITY_FILE
 from learner.identity import FORMAT, Identity, hash_of_weights, new_run, settle
 from learner.intake import Intake
 from learner.journal import Journal, Started
@@ -29,16 +35,22 @@ from learner.origin import Origin, remember
 from learner.origin_texts import origin_examples
 from learner.publish import Publisher
 from learner.recipe import kind_of, resolve, rhythm_of
+from learner.released_text import ReleasedText
+from learner.restart import Restart
 from learner.resume import replay, restore
 from learner.state import State
+from learner.undo.intent import read_intent
+from learner.undo.plan import Plan, Planner
+from learner.undo.take_over import TakeOver
 from riverrun.broker.topics import ensure_topics
 from riverrun.device import device_of, has_bfloat16
-from riverrun.errors import CheckpointError, NotRunning
+from riverrun.errors import CheckpointError, NotRunning, OffsetExpired
 from riverrun.kafka import Topics, bootstrap_servers, client_options
 from riverrun.metrics import LearnerMetrics
 from riverrun.model import files
 from riverrun.model.zoo import locate
 from riverrun.process import Running
+from riverrun.records import LeftOut
 from riverrun.settings import Settings
 from riverrun.store import VersionStore
 from riverrun.tokenizer import Tokenizer
@@ -61,14 +73,31 @@ def fix_arithmetic(num_threads: int) -> None:
 def learn(settings: Settings, running: Running, store: VersionStore, leases: Leases) -> None:
     """Learn until `running.stop` is set. Raises LeaseLost when another learner has taken over."""
     fix_arithmetic(settings.learner.num_threads)
+    metrics = LearnerMetrics(running.registry)
+    metrics.lease_term.set(leases.directory.term)
+    is_again = True
+    while is_again:
+        try:
+            learn_a_line(settings, running, store, leases, metrics)
+            is_again = False
+        except Restart as restart:
+            log.warning("the learner begins anew: %s", restart)
+
+
+def learn_a_line(
+    settings: Settings,
+    running: Running,
+    store: VersionStore,
+    leases: Leases,
+    metrics: LearnerMetrics,
+) -> None:
+    """Learn until stopped. Raises Restart when there is to be another line of weights."""
     topics = Topics(settings.kafka.topic_prefix)
     directory = running.workspace.directory("learner")
     kind = kind_of(settings.model)
     device = device_of(settings.device)
     recipe = resolve(settings.learner, kind, has_bfloat16=has_bfloat16(device))
     rhythm = rhythm_of(settings.learner, kind, settings.store.keep_versions)
-    metrics = LearnerMetrics(running.registry)
-    metrics.lease_term.set(leases.directory.term)
 
     model_files = locate(settings.model)
     model = files.load(model_files, torch.float32, device)
@@ -91,6 +120,7 @@ def learn(settings: Settings, running: Running, store: VersionStore, leases: Lea
             ),
         )
     store.put_model(spoken_files(model_files))
+    examiner = examiner_of(settings, kind, assembly, metrics)
 
     servers = kafka_servers(settings, running)
     if servers is None:
@@ -98,13 +128,31 @@ def learn(settings: Settings, running: Running, store: VersionStore, leases: Lea
     ensure_topics(settings, servers)
     options = client_options(settings.kafka, servers)
     guard = leases.directory.guard
+    intent = read_intent(directory)
+    if intent is not None and intent.phase != "installed":
+
+        def origin_of() -> Origin | None:
+            return origin_memory(state, assembly.framing, identity, directory, running)
+
+        machine_here = this_machine(device)
+        over = TakeOver(directory, intent, identity, assembly, options, settings, guard)
+        try:
+            is_done = over.carry_out(origin_of, machine_here, leases.directory.term, running)
+        except (OffsetExpired, CheckpointError) as error:
+            if intent.phase != "replay":
+                raise
+            give_up(directory, intent, store.promoted(), str(error), guard)
+            raise Restart(f"{intent.subject} cannot be undone: {error}") from error
+        if is_done:
+            raise Restart(f"run {intent.run} takes over from {intent.replaces}")
+        return
     with contextlib.ExitStack() as opened:
         journal = opened.enter_context(
             contextlib.closing(Journal(directory / "journal", guard)),
         )
         announcements = Announcements(options, topics.versions, journal)
         opened.callback(announcements.close, CLOSE_TIMEOUT_S)
-        intake = Intake(options, topics.clean, settings.kafka.max_record_bytes)
+        intake = Intake(options, topics.clean, settings.kafka.max_record_bytes, state.left_out)
         opened.callback(intake.close)
         checkpoints = Checkpoints(
             directory / "checkpoints",
@@ -122,9 +170,13 @@ def learn(settings: Settings, running: Running, store: VersionStore, leases: Lea
             rhythm.keep_versions,
             settings.store.ladder_s,
         )
+        if checkpoints.steps():
+            examiner.prepare(directory, model, guard)
         machine = restore(state, checkpoints, journal, identity)
         if is_untouched(state, journal):
             publisher.publish(state, {}, "the model as it was")
+        if machine is None:
+            examiner.prepare(directory, model, guard)
         running.announce("ready", detail="preparing")
         origin = origin_memory(state, assembly.framing, identity, directory, running)
         if origin is None:
@@ -151,6 +203,31 @@ def learn(settings: Settings, running: Running, store: VersionStore, leases: Lea
         intake.begin(partitions, state.progress.next_clean, state.progress.marks)
         mirror = Mirror(options, topics.clean, f"{settings.kafka.topic_prefix}riverrun-learner")
         opened.callback(mirror.close, CLOSE_TIMEOUT_S)
+        consumer = partial(
+            KafkaConsumer,
+            **options,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            metrics_enabled=False,
+        )
+        standing = read_standing(directory)
+        begun_ms = int((directory / IDENTITY_FILE).stat().st_mtime * 1000)
+        commands = Commands(topics.control, consumer, standing.next_offset, begun_ms)
+        opened.callback(commands.close, CLOSE_TIMEOUT_S)
+
+        def plan(wanted: list[LeftOut]) -> Plan:
+            with contextlib.closing(
+                Intake(options, topics.clean, settings.kafka.max_record_bytes, state.left_out)
+            ) as reader:
+                return Planner(directory, store, reader.refetch).plan(
+                    wanted, state.progress.version
+                )
+
+        released = ReleasedText(topics.clean, state.left_out, consumer)
+        opened.callback(released.close)
+        gate = gate_of(settings, assembly, store, examiner)
         running.announce("ready", detail="learning")
         Loop(
             stop=running.stop,
@@ -159,6 +236,7 @@ def learn(settings: Settings, running: Running, store: VersionStore, leases: Lea
             intake=intake,
             journal=journal,
             publisher=publisher,
+            gate=gate,
             announcements=announcements,
             checkpoints=checkpoints,
             identity=identity,
@@ -166,6 +244,22 @@ def learn(settings: Settings, running: Running, store: VersionStore, leases: Lea
             max_wait_s=settings.learner.max_wait_s,
             metrics=metrics,
             mirror=mirror,
+            guard=guard,
+            control=Control(
+                directory,
+                commands,
+                state,
+                store,
+                journal,
+                identity,
+                announcements.say,
+                plan,
+                settings.kafka.num_partitions,
+                guard,
+                metrics,
+                partial(announce, running),
+            ),
+            released=released,
         ).run()
         leases.check()
         running.announce("draining")
@@ -189,6 +283,11 @@ def kafka_servers(settings: Settings, running: Running) -> list[str] | None:
 def spoken_files(directory: Path) -> list[Path]:
     """What weights need to speak: everything beside them."""
     return sorted(p for p in directory.iterdir() if p.suffix in {".json", ".jinja"})
+
+
+def announce(running: Running, detail: str) -> None:
+    """What `riverrun status` shows of a learner that is ready."""
+    running.announce("ready", detail=detail)
 
 
 def is_untouched(state: State, journal: Journal) -> bool:

@@ -11,11 +11,14 @@ import msgspec
 
 from learner.blend import Blend
 from learner.ema import Average
+from learner.gate.record import Record
+from learner.left_out import StandingLeftOut
 from learner.memory import HOST, Extra, Place
 from learner.memory.make import memory_of
 from learner.optimizer import Optimizer, learning_parameters
 from learner.pace import Pace
 from learner.part import Part
+from learner.quarantine import Quarantine
 from learner.recipe import Recipe
 from learner.rehearsal import Rehearsal
 from learner.state_parts import Numbers, OptimizerPart, Tensors
@@ -73,6 +76,9 @@ class State:
         self.rehearsal = Rehearsal(recipe)
         self.pace = Pace(recipe.lr, recipe.warmup_steps)
         self.progress = Progress()
+        self.gate = Record()
+        self.quarantine = Quarantine()
+        self.left_out = StandingLeftOut()
         self.held_out = HeldOut(
             recipe.held_out_share, recipe.held_out_after, recipe.held_out_bucket_s
         )
@@ -82,7 +88,10 @@ class State:
             "memory": self.memory,
             "rehearsal": self.rehearsal,
             "pace": self.pace,
+            "gate": self.gate,
             "held_out": self.held_out,
+            "quarantine": self.quarantine,
+            "left_out": self.left_out,
             "progress": Numbers(lambda: self.progress, self._set_progress),
         }
         if not self.average.is_live:

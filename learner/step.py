@@ -40,7 +40,8 @@ class StepReport(msgspec.Struct, kw_only=True):
 
     num_tokens: predicted ones by part. num_documents: by source. retired: due no more, by reason.
     loss: NaN when all documents were held out, and nothing was trained on.
-    num_held_out: by source. skipped: whom to blame, when the step was not finite.
+    num_held_out, num_diverted (into quarantine): by source.
+    skipped: whom to blame, when the step was not finite.
     readings: what the watches have just measured, by metric and label.
     """
 
@@ -58,6 +59,7 @@ class StepReport(msgspec.Struct, kw_only=True):
     origin_divergence: float | None = None
     findings: list[Finding] = []
     num_held_out: Counter[str] = Counter()
+    num_diverted: Counter[str] = Counter()
     skipped: Skipped | None = None
     readings: Readings = {}
     watch_seconds: float = 0.0
@@ -110,13 +112,15 @@ class Stepper:
         state: State,
         arrivals: Sequence[Arrival],
         *,
+        released: str | None = None,
         is_stopping: Callable[[], bool] = lambda: False,
     ) -> StepReport | None:
         """Do the next step, on `arrivals` or, without any, on due documents.
 
+        released: the source whose documents, released from quarantine, these are.
         Gives None, with the state as it was, when `is_stopping` became true before the update.
         """
-        routing = state.held_out.route(in_order(arrivals))
+        routing = route(state, arrivals, released)
         if arrivals and not routing.learned:
             return self._only_held_out(state, routing)
         lesson = self._planner.plan(state, routing.learned, state.progress.step + 1)
@@ -154,7 +158,7 @@ class Stepper:
             findings=skipped.findings() if skipped else [],
         )
         if lesson.work == "new":
-            num_bytes = sum(len(one.text.encode()) for one in lesson.shown)
+            num_bytes = sum(len(one.told.encode()) for one in lesson.shown)
             report.prequential_loss = report.loss
             report.bits_per_byte = sum(sums.nats) / math.log(2) / num_bytes
         self._count(state, routing, report)
@@ -245,7 +249,9 @@ class Stepper:
                 self._strategy.remembered(state, i, placed)
                 num_tokens = sum(len(example.tokens) for example in one.examples)
                 retired.update(
-                    state.rehearsal.admit(one.text, one.source, num_tokens, loss, one.raw)
+                    state.rehearsal.admit(
+                        one.text, one.source, num_tokens, loss, one.raw, one.messages
+                    )
                 )
             elif (why := state.rehearsal.shown(one.number, loss, one.pairs)) is not None:
                 retired[why] += 1
@@ -256,13 +262,43 @@ class Stepper:
         progress.step = report.step
         arrivals = in_order([*routing.learned, *routing.held_out])
         for arrival in arrivals:
-            progress.marks[arrival.partition] = arrival.raw_offset
-            progress.next_clean[arrival.partition] = arrival.clean_offset + 1
             progress.newest_ms = max(arrival.arrived_ms, progress.newest_ms or 0)
+        if routing.released is None:
+            pass_over(state, [*arrivals, *routing.diverted])
+            state.quarantine.keep(routing.diverted)
+        else:
+            state.quarantine.take(routing.released, arrivals)
         progress.num_documents += len(routing.learned)
         progress.num_held_out += len(routing.held_out)
         progress.num_tokens += sum(report.num_tokens.values())
-        progress.pending += spans_of(routing.learned, report.step, routing.held_out)
+        progress.pending += spans_of(
+            routing.learned,
+            report.step,
+            routing.held_out,
+            routing.diverted,
+            only=routing.released,
+        )
         report.num_held_out = Counter(a.document.source for a in routing.held_out)
+        report.num_diverted = Counter(a.document.source for a in routing.diverted)
         if arrivals:
             state.held_out.keep(routing, random_for(self._seed, report.step, "held-out"))
+
+
+def route(state: State, arrivals: Sequence[Arrival], released: str | None = None) -> Routing:
+    """Which arrivals a step learns, and which not; changes nothing yet."""
+    ordered = in_order(arrivals)
+    if released is not None:
+        return state.held_out.route(ordered)._replace(released=released)
+    kept, diverted = state.quarantine.divert(ordered)
+    return state.held_out.route(kept)._replace(diverted=diverted)
+
+
+def pass_over(state: State, arrivals: Sequence[Arrival]) -> None:
+    """These are dealt with: what comes of their partitions next lies behind them."""
+    progress = state.progress
+    for arrival in arrivals:
+        partition = arrival.partition
+        progress.marks[partition] = max(progress.marks.get(partition, -1), arrival.raw_offset)
+        progress.next_clean[partition] = max(
+            progress.next_clean.get(partition, 0), arrival.clean_offset + 1
+        )

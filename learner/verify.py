@@ -17,13 +17,14 @@ import torch
 from learner.assembly import Assembly
 from learner.checkpoint import path_of, steps_in
 from learner.checkpoint_file import Damaged, fit, read_checkpoint
-from learner.entries import Learned, Published, Started
+from learner.entries import Learned, Started
 from learner.identity import FILE, Identity, hash_of_weights, read
 from learner.intake import Intake
 from learner.journal_file import entries_from, entries_in, file_of, starts_in
 from learner.machine import Machine, differences, this_machine
 from learner.origin import Origin
-from learner.publish import hash_of_published, note
+from learner.publish import hash_of_published
+from learner.redo import redo
 from riverrun.device import device_of
 from riverrun.errors import CheckpointError, InvalidValue
 from riverrun.kafka import bootstrap_servers, client_options
@@ -112,13 +113,15 @@ class _Replay:
         state = self._assembly.state
         machine = self._restore(line[0].step)
         from_step = state.progress.step
-        by_step = {manifest.step: manifest for manifest in line}
+        # A line that took over may begin with a version of the same step as its parent's.
+        by_step: dict[int, list[Manifest]] = {}
+        for manifest in line:
+            by_step.setdefault(manifest.step, []).append(manifest)
         equal = []
         documents = state.progress.num_documents
         for step in self._states(machine, line[-1].step):
-            manifest = by_step.get(step)
             version = None
-            if manifest is not None:
+            for manifest in by_step.get(step, ()):
                 self._assert_equal(manifest)
                 equal.append(version := manifest.version)
             show(step - from_step, line[-1].step - from_step, version)
@@ -151,7 +154,9 @@ class _Replay:
         stepper = self._assembly.stepper(origin)
         servers = bootstrap_servers(self._settings, KAFKA_TIMEOUT_S)
         options = client_options(self._settings.kafka, servers)
-        intake = Intake(options, self._identity.topic, self._settings.kafka.max_record_bytes)
+        intake = Intake(
+            options, self._identity.topic, self._settings.kafka.max_record_bytes, state.left_out
+        )
         begin = state.progress.step
         try:
             self._be(machine or _first_machine(self._directory))
@@ -161,12 +166,8 @@ class _Replay:
             for entry in entries_from(self._directory / "journal", begin):
                 if isinstance(entry, Started):
                     self._be(entry.machine)
-                elif isinstance(entry, Published):
-                    note(state, entry)
-                elif isinstance(entry, Learned):
-                    ranges = entry.ranges
-                    arrivals = intake.refetch(ranges, state.progress.marks) if ranges else []
-                    stepper.step(state, arrivals)
+                redo(state, entry, stepper, intake.refetch)
+                if isinstance(entry, Learned):
                     yield entry.step
                     if entry.step == last:
                         return

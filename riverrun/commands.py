@@ -12,12 +12,20 @@ from typing import Literal
 import msgspec
 
 CommandKind = Literal[
-    "promote", "hold", "release", "roll_back", "pause", "resume", "undo", "release_source"
+    "promote",
+    "hold",
+    "release",
+    "roll_back",
+    "pause",
+    "resume",
+    "undo",
+    "release_source",
+    "quarantine_source",
 ]
 """promote: serve `version`. hold: promote nothing until `release`. roll_back: serve `version`, or
 the one before the one served, and hold. pause, resume: learning itself. undo: take `ranges`, a
 `source` or what `version` learned out of the weights. release_source: learn what the quarantine
-keeps of `source`, and trust it again."""
+keeps of `source`, and trust it again. quarantine_source: keep what comes of it apart until then."""
 
 
 class RawRange(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,11 +13,14 @@
     ├── ModelError                weights or a tokenizer that cannot be used
     ├── CheckpointError           a checkpoint that is torn, corrupt, or of another configuration
     ├── LeaseLost                 a second learner took over
+    ├── Refused                   the learner does not do what an operator told it
     ├── Overloaded                serving has as many requests as it may
     ├── NotServing                serving has no version yet, or drains
     ├── VersionNotYet         served weights do not cover what a request waits for, in its time
     ├── PinExpired            an answer held old weights for longer than it may
     ├── SlowReader            a client does not read what it asked for
+    ├── Unauthenticated           a call without a token that the server knows
+    ├── PermissionDenied          a token whose role is not enough for the call
     ├── Unsupported               a field of a request that this server does not act upon yet
     ├── UnknownReply              feedback on an answer that serving does not remember
     ├── IdTaken                   an id that was used for something else
@@ -106,6 +109,10 @@ class LeaseLost(RiverrunError):
     """Another learner holds the lease; this one may publish nothing more."""
 
 
+class Refused(RiverrunError):
+    """The learner does not do what it was told; it says why."""
+
+
 class Overloaded(RiverrunError):
     """Serving has as many requests as it may take; the same one will do later."""
 
@@ -148,6 +155,18 @@ class PinExpired(RiverrunError):
 
 class SlowReader(RiverrunError):
     """A client does not read its answer, which may not gather without bound."""
+
+
+class Unauthenticated(RiverrunError):
+    """A call without a token that the server knows. Never says which tokens there are."""
+
+
+class PermissionDenied(RiverrunError):
+    """A token whose role is not enough; `role` is the least one that is."""
+
+    def __init__(self, name: str, role: str, needed: str) -> None:
+        self.role = needed
+        super().__init__(f"the token {name!r} has the role {role}; this takes {needed}")
 
 
 class Unsupported(RiverrunError):

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, start_http_server
 
+from riverrun.log_lines import LogFormat, formatter
 from riverrun.settings import Settings
 from riverrun.workspace import ProcessName, ProcessRecord, ProcessState, Workspace
 
@@ -38,7 +39,12 @@ class Running:
         self.on_stop: list[Callable[[], None]] = []
 
     def announce(
-        self, state: ProcessState, *, address: str | None = None, detail: str = ""
+        self,
+        state: ProcessState,
+        *,
+        address: str | None = None,
+        http_address: str | None = None,
+        detail: str = "",
     ) -> None:
         self.workspace.announce(
             ProcessRecord(
@@ -47,6 +53,7 @@ class Running:
                 state=state,
                 started_at=self.started_at,
                 address=address,
+                http_address=http_address,
                 metrics_port=self.metrics_port,
                 detail=detail,
             )
@@ -73,7 +80,7 @@ def process(
     is_abandoned: asked when one runs there already: whether it may be followed all the same.
     Raises DataDirInUse when it runs there already.
     """
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level, settings.log_format)
     workspace = Workspace(settings.data_dir)
     with workspace.hold(name, is_abandoned):
         running = Running(name, workspace, CollectorRegistry())
@@ -96,13 +103,10 @@ def process(
             thread.join()
 
 
-def log_to_stderr(level: str) -> None:
-    logging.basicConfig(
-        level=level,
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        force=True,
-    )
+def log_to_stderr(level: str, form: LogFormat = "text") -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter(form))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
     for noisy in ("kafka", "aiokafka", "mode", "faust", "asyncio", "urllib3"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))
 

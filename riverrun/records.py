@@ -4,6 +4,7 @@ Called by the stream (raw in, documents and rejections out), the learner (docume
 events out), serving (feedback out) and the command line.
 """
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -16,14 +17,38 @@ RAW_TIMESTAMP_HEADER = "raw-timestamp"
 """Header of a clean record: Kafka's timestamp of the raw record, ms since 1970, decimal ASCII."""
 
 
+RAW_FORMS = (("text",), ("messages",), ("prompt", "completion"))
+"""What a raw JSON record may hold: the fields of exactly one of these."""
+
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One message of a conversation."""
+
+    role: Role
+    content: str
+
+
 class Document(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """A cleaned text. `timestamp_ms` is the record's own time, else Kafka's."""
+    """A cleaned text. `timestamp_ms` is the record's own time, else Kafka's.
+
+    messages: of a supervised record: a conversation that ends with the assistant's answer, of which
+    only what the assistant says is learned. `text` is then their contents (`text_of`), for whoever
+    reads texts and no conversations.
+    """
 
     text: str
     source: str
     timestamp_ms: int
     id: str | None = None
     language: str | None = None
+    messages: tuple[Message, ...] | None = None
+
+
+def text_of(messages: Iterable[Message]) -> str:
+    """What a conversation says, whoever says it: the contents, with a blank line between."""
+    return "\n\n".join(message.content for message in messages)
 
 
 Reason = Literal[
@@ -87,6 +112,8 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
     Offsets between the ends whose record was no document, or was dropped as a repetition, belong
     to no step; `num_documents` counts what was learned.
     held_out: raw offsets of documents in the span that were kept apart and never trained on.
+    without: sources in quarantine, whose documents in the span were not learned.
+    only: the source that was released from quarantine; no other documents in the span are meant.
     """
 
     step: int
@@ -97,6 +124,27 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
     clean_last: int
     num_documents: int
     held_out: list[int] = []
+    without: list[str] = []
+    only: str | None = None
+
+
+class LeftOut(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Raw offsets of one partition, both ends included, that a line of weights never learns from:
+    they were undone. source: only this source's records among them.
+    """
+
+    partition: int
+    first: int
+    last: int
+    source: str | None = None
+
+    def takes(self, partition: int, raw_offset: int, source: str) -> bool:
+        """Whether the record at `raw_offset` is left out."""
+        return (
+            partition == self.partition
+            and self.first <= raw_offset <= self.last
+            and self.source in (None, source)
+        )
 
 
 VersionEventKind = Literal[
@@ -107,6 +155,7 @@ VersionEventKind = Literal[
     "rate_lowered",
     "rate_rewarmed",
     "optimizer_reset",
+    "rehearsal_stopped",
     "quarantined",
     "source_released",
     "undone",

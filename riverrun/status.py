@@ -12,6 +12,7 @@ import msgspec
 
 from riverrun.answers import Status as ServerStatus
 from riverrun.client import Client
+from riverrun.connect import connect
 from riverrun.errors import NotRunning, RequestFailed
 from riverrun.scrape import Samples, scrape
 from riverrun.settings import Settings
@@ -19,6 +20,7 @@ from riverrun.workspace import ProcessName, Workspace
 
 PROCESSES: tuple[ProcessName, ...] = ("broker", "learner", "stream", "serving")
 RPC_TIMEOUT_S = 2.0
+TOKEN_CODES = ("UNAUTHENTICATED", "PERMISSION_DENIED")
 
 State = Literal["starting", "ready", "draining", "restarting", "not running"]
 
@@ -32,6 +34,7 @@ class ProcessStatus(msgspec.Struct, frozen=True, kw_only=True):
     uptime_s: float | None = None
     restarts: int | None = None
     address: str | None = None
+    http_address: str | None = None
     metrics_port: int | None = None
     detail: str = ""
 
@@ -86,6 +89,7 @@ class SystemStatus(msgspec.Struct, frozen=True, kw_only=True):
     stream: StreamStatus | None
     learner: LearnerStatus | None
     serving: ServerStatus | None
+    serving_error: str | None = None
 
     def process(self, name: str) -> ProcessStatus:
         return next(process for process in self.processes if process.name == name)
@@ -120,6 +124,7 @@ class Observer:
             )
         by_name = {process.name: process for process in processes}
         broker = by_name.get("broker")
+        server, error = self._server(by_name["serving"])
         return SystemStatus(
             at_s=time.time(),
             data_dir=str(self.workspace.root),
@@ -128,7 +133,8 @@ class Observer:
             processes=processes,
             stream=_stream(_scraped(by_name["stream"].metrics_port)),
             learner=_learner(_scraped(by_name["learner"].metrics_port)),
-            serving=self._server(by_name["serving"]),
+            serving=server,
+            serving_error=error,
         )
 
     def _process(
@@ -152,25 +158,28 @@ class Observer:
             uptime_s=time.time() - record.started_at,
             restarts=num_restarts,
             address=record.address,
+            http_address=record.http_address,
             metrics_port=record.metrics_port,
             detail=record.detail,
         )
 
-    def _server(self, process: ProcessStatus) -> ServerStatus | None:
+    def _server(self, process: ProcessStatus) -> tuple[ServerStatus | None, str | None]:
+        """What serving says of itself, or why it says nothing."""
         client = self._connect(process.address)
         if client is None:
-            return None
+            return None, None
         try:
-            return client.status()
-        except RequestFailed:
-            return None
+            return client.status(), None
+        except RequestFailed as error:
+            hint = " (RIVERRUN_TOKEN, client.token_file)" if error.code in TOKEN_CODES else ""
+            return None, f"{error}{hint}"
 
     def _connect(self, address: str | None) -> Client | None:
         if self._client is not None and self._client.address != address:
             self._client.close()
             self._client = None
         if self._client is None and address is not None:
-            self._client = Client(address, timeout_s=RPC_TIMEOUT_S)
+            self._client = connect(self.settings, address, timeout_s=RPC_TIMEOUT_S)
         return self._client
 
 

@@ -26,7 +26,7 @@ import msgspec
 
 from riverrun.errors import InvalidValue, StoreError, UnknownVersion, VersionRefused
 from riverrun.ladder import rungs
-from riverrun.records import Span
+from riverrun.records import LeftOut, Span, VersionEventKind
 from riverrun.settings import Settings
 from riverrun.workspace import Workspace, fsync, replace_file
 
@@ -34,6 +34,14 @@ WEIGHTS = "weights.safetensors"
 MANIFEST = "manifest.json"
 PINNED = "PINNED"
 PARTIAL = ".partial-"
+
+
+class Consequence(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the decision on a version did besides; a line of the audit log. subject: a source, a
+    probe group."""
+
+    kind: VersionEventKind
+    subject: str = ""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +53,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     learned: what was learned since `parent`, step by step.
     num_held_out: documents kept apart so far, which no weights were trained on.
     newest_ms: Kafka's time of the newest record learned, ms since 1970; None before the first.
-    metrics: loss and health at `step`, by metric name.
+    metrics: loss and health at `step`, by metric name, and what the gate measured.
+    decision: `promote`, `hold` or `roll_back`; reason: by which rules, or on what evidence.
+    replaces: the run whose line of versions this one took over when something of it was undone.
+    left_out: what was undone, so far: within the spans of `learned` too.
     """
 
     version: str
@@ -66,6 +77,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     decision: str = "promote"
     reason: str = ""
     num_held_out: int = 0
+    consequences: list[Consequence] = []
+    replaces: str | None = None
+    left_out: list[LeftOut] = []
 
 
 def version_id(run: str, step: int, sha256: str) -> str:

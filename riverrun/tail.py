@@ -120,6 +120,11 @@ class Follower:
             self._file = None
 
     @property
+    def num_waiting_bytes(self) -> int:
+        """Of a last line whose end is not written yet, and which was not given for that."""
+        return self._num_skipped + len(self._partial)
+
+    @property
     def _position(self) -> Position:
         return self._positions.reached[self._name]
 

@@ -5,14 +5,14 @@ that it disturbs nobody.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from riverrun.errors import BrokerError, UnknownVersion
 from riverrun.kafka import Topics, bootstrap_servers, client_options
-from riverrun.records import RAW_OFFSET_HEADER, Document, Span
+from riverrun.records import RAW_OFFSET_HEADER, Document, LeftOut, Span
 from riverrun.settings import Settings
 from riverrun.store import Manifest, VersionStore
 
@@ -79,9 +79,12 @@ class CleanTopic:
     def __exit__(self, *_: object) -> None:
         self._consumer.close()
 
-    def read(self, span: Span) -> Iterator[TracedDocument | Missing]:
+    def read(
+        self, span: Span, left_out: Sequence[LeftOut] = ()
+    ) -> Iterator[TracedDocument | Missing]:
         """The documents of one span in order; what is gone comes as `Missing`.
 
+        left_out: of the version's manifest: what was undone before it was learned.
         Raises BrokerError when Kafka does not answer.
         """
         from kafka import TopicPartition
@@ -108,12 +111,17 @@ class CleanTopic:
             newest_raw = raw_offset
             if raw_offset in span.held_out:
                 continue
+            document = msgspec.json.decode(record.value, type=Document)
+            if document.source in span.without or span.only not in (None, document.source):
+                continue
+            if any(one.takes(span.partition, raw_offset, document.source) for one in left_out):
+                continue
             yield TracedDocument(
                 step=span.step,
                 partition=span.partition,
                 raw_offset=raw_offset,
                 clean_offset=record.offset,
-                document=msgspec.json.decode(record.value, type=Document),
+                document=document,
             )
 
     def _records(self, place: Any, first: int, last: int) -> Iterator[Any]:

@@ -42,6 +42,7 @@ class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
     state: ProcessState
     started_at: float
     address: str | None = None
+    http_address: str | None = None
     metrics_port: int | None = None
     detail: str = ""
 

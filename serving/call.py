@@ -1,7 +1,7 @@
-"""The call that is being answered: its request id, and who asks.
+"""The call that is being answered: its request id, who asks, and what came of it so far.
 
-Set by the front that took the call (`serving/interceptor.py`), read by whoever answers it or logs.
-A context variable: every call runs in an asyncio task of its own.
+Set by the front that took the call (`serving/interceptor.py`, `serving/http/`), filled by whoever
+answers it, read by whoever logs. A context variable: every call runs in an asyncio task of its own.
 """
 
 import contextlib
@@ -18,12 +18,16 @@ class Call:
 
     by: the name of the caller's token; empty where there are none.
     peer: his connection. deadline: until when he waits, monotonic seconds; None without one.
+    version: the weights that answer, once they are known. The numbers are those of a whole answer.
     """
 
     request_id: str
     by: str = ""
     peer: str = ""
     deadline: float | None = None
+    version: str | None = None
+    num_prompt_tokens: int = 0
+    num_tokens: int = 0
 
     @property
     def client(self) -> str:
@@ -55,11 +59,10 @@ def answering(call: Call) -> Iterator[None]:
 
 
 class RequestIds(logging.Filter):
-    """Puts the request id before what is logged while a call is answered."""
+    """Gives what is logged while a call is answered that call's id."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         call = _CALL.get()
         if call is not None and not hasattr(record, "request_id"):
             record.request_id = call.request_id
-            record.msg = f"[{call.request_id}] {record.msg}"
         return True

@@ -289,10 +289,11 @@ class Engine:
         return None
 
     def _time(self, sequence: Sequence, now: float) -> None:
-        if sequence.token_at is None:
-            self.tally.metrics.first_token_seconds.observe(now - sequence.submitted_at)
-        else:
-            self.tally.metrics.between_tokens_seconds.observe(now - sequence.token_at)
+        is_first = sequence.token_at is None
+        since = sequence.submitted_at if sequence.token_at is None else sequence.token_at
+        self.tally.token(sequence.version, now - since, is_first=is_first)
+        if is_first and sequence.admitted_at is not None:
+            self.tally.admitted(sequence.admitted_at - sequence.submitted_at)
         sequence.token_at = now
 
     def _release(self, sequence: Sequence, *, well: bool) -> None:

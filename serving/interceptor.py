@@ -1,9 +1,10 @@
-"""Around every call of our services: its id, its code and time as metrics, its error as a status.
+"""Around every call of our services: who calls, its id, its code and time, its error as a status.
 
 A call's id is the client's `x-request-id`, else one of ours; it goes back as trailing metadata and
 stands in every line that is logged meanwhile. An error of ours becomes what
 `serving/status_codes.py` says; anything else is a fault, logged whole and told to the client as
-INTERNAL. Health and reflection pass through untouched. Called by gRPC, for every call.
+INTERNAL. Nothing of a request is read before its caller is known. Health and reflection pass
+through untouched, for probes and tools have no token. Called by gRPC, for every call.
 """
 
 import asyncio
@@ -17,15 +18,18 @@ from google.protobuf.message import DecodeError
 from grpc.aio import ServerInterceptor, ServicerContext
 
 from riverrun.errors import InvalidValue, RiverrunError
-from riverrun.metrics import ServingMetrics
+from serving.access_log import AccessLog
 from serving.call import Call, answering, new_request_id
 from serving.requests.identifiers import identifier
+from serving.security.guard import Guard, check
+from serving.security.roles import role_for
 from serving.status_codes import status_code, trailing_metadata
 
 log = logging.getLogger(__name__)
 
 OURS = "/riverrun."
 REQUEST_ID_KEY = "x-request-id"
+AUTHORIZATION_KEY = "authorization"
 CLOCK_SLACK_S = 0.05
 """A client gives up at its own deadline, which may be a moment before ours."""
 
@@ -41,8 +45,9 @@ else:
 class CallObserver(Interceptor):
     """Wraps the coroutine of each unary or server-streaming method."""
 
-    def __init__(self, metrics: ServingMetrics) -> None:
-        self._metrics = metrics
+    def __init__(self, guard: Guard, access_log: AccessLog) -> None:
+        self._guard = guard
+        self._access_log = access_log
 
     async def intercept_service(
         self,
@@ -55,35 +60,40 @@ class CallObserver(Interceptor):
         if found is None or not path.startswith(OURS):
             return found
         handler: Any = found
-        method = path.rsplit("/", 1)[-1]
         if handler.response_streaming:
             wrapped: Handler = grpc.unary_stream_rpc_method_handler(
-                self._observed(method, handler.unary_stream, handler.request_deserializer),
+                self._observed(path, handler.unary_stream, handler.request_deserializer),
                 response_serializer=handler.response_serializer,
             )
         else:
             wrapped = grpc.unary_unary_rpc_method_handler(
-                self._observed(method, handler.unary_unary, handler.request_deserializer),
+                self._observed(path, handler.unary_unary, handler.request_deserializer),
                 response_serializer=handler.response_serializer,
             )
         return wrapped
 
     def _observed(
-        self, method: str, behaviour: Behaviour, parse: Callable[[bytes], Any]
+        self, path: str, behaviour: Behaviour, parse: Callable[[bytes], Any]
     ) -> Behaviour:
         async def observed(data: bytes, context: "Context") -> Any:
-            call = Call(_asked_id(context) or new_request_id())
+            call = Call(_sent(context, REQUEST_ID_KEY) or new_request_id())
+            caller = self._guard.caller(_sent(context, AUTHORIZATION_KEY))
+            if caller is not None:
+                call.by = caller.name
+
+            async def answer() -> Any:
+                check(caller, role_for(path))
+                return await behaviour(_parsed(data, parse), context)
+
             with answering(call):
-                return await self._answer(method, behaviour, parse, data, context, call)
+                return await self._answer(path.rsplit("/", 1)[-1], answer, context, call)
 
         return observed
 
     async def _answer(
         self,
         method: str,
-        behaviour: Behaviour,
-        parse: Callable[[bytes], Any],
-        data: bytes,
+        answer: Callable[[], Awaitable[Any]],
         context: "Context",
         call: Call,
     ) -> Any:
@@ -93,7 +103,7 @@ class CallObserver(Interceptor):
         try:
             identifier(REQUEST_ID_KEY, call.request_id)
             context.set_trailing_metadata(named)
-            return await behaviour(_parsed(data, parse), context)
+            return await answer()
         except asyncio.CancelledError:
             code = _code_of_cancellation(context)
             raise
@@ -111,13 +121,13 @@ class CallObserver(Interceptor):
             said = f"{type(error).__name__} in the server; its log has more"
             await context.abort(code, said, named)
         finally:
-            self._metrics.requests.labels(method, code.name).inc()
-            self._metrics.request_seconds.labels(method).observe(time.perf_counter() - started)
+            self._access_log.ended(call, method, code.name, time.perf_counter() - started)
 
 
-def _asked_id(context: "Context") -> str | None:
+def _sent(context: "Context", name: str) -> str | None:
+    """The client's metadata of that name."""
     for key, value in context.invocation_metadata() or ():
-        if key == REQUEST_ID_KEY:
+        if key == name:
             return value if isinstance(value, str) else value.decode(errors="replace")
     return None
 

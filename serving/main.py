@@ -16,8 +16,9 @@ from riverrun.metrics import ServingMetrics
 from riverrun.process import Running, process
 from riverrun.settings import Settings
 from riverrun.store import Manifest, VersionStore, store_of
+from serving.call import RequestIds
+from serving.fronts import Fronts
 from serving.live_model import LiveModel
-from serving.server import Server
 from serving.state import State
 from serving.tally import Tally
 
@@ -33,8 +34,11 @@ def run(settings: Settings) -> None:
     Raises:
         DataDirInUse, RiverrunError: it runs there already; the port is taken.
         ModelError: the store's model files are unusable.
+        InvalidValue: an address that may not be listened on; certificates or tokens not usable.
     """
     with process("serving", settings, settings.serving.metrics_port) as running:
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(RequestIds())
         if settings.serving.num_threads:
             torch.set_num_threads(settings.serving.num_threads)
         asyncio.run(serve(settings, running))
@@ -44,22 +48,21 @@ async def serve(settings: Settings, running: Running) -> None:
     stop = _stop_event(running)
     tally = Tally(ServingMetrics(running.registry))
     state = State(settings, tally, started_ms=int(running.started_at * 1000))
-    host = settings.serving.host
-    server = Server(state, host, running.workspace.port("serving", settings.serving.port))
-    await server.start()
-    running.announce("starting", address=server.address, detail="waits for the first version")
+    fronts = Fronts(settings, running, state)
+    await fronts.start()
+    fronts.announce("starting", detail="waits for the first version")
 
     stopping = asyncio.create_task(stop.wait())
-    answering = asyncio.create_task(_answer(settings, running, state, server))
+    answering = asyncio.create_task(_answer(settings, running, state, fronts))
     await asyncio.wait({stopping, answering}, return_when=asyncio.FIRST_COMPLETED)
 
-    await server.set_draining()
-    running.announce("draining", address=server.address)
+    await fronts.grpc.set_draining()
+    fronts.announce("draining")
     # After a fault there is nobody who could end the open answers.
     num_left = await state.drain(0 if answering.done() else settings.serving.drain_timeout_s)
     if num_left:
         log.warning("%d answers are cut off by the end of the drain", num_left)
-    await server.stop(LAST_GRACE_S)
+    await fronts.stop(LAST_GRACE_S)
     await state.close()
     if not answering.done():
         answering.cancel()
@@ -69,7 +72,7 @@ async def serve(settings: Settings, running: Running) -> None:
         raise fault
 
 
-async def _answer(settings: Settings, running: Running, state: State, server: Server) -> None:
+async def _answer(settings: Settings, running: Running, state: State, fronts: Fronts) -> None:
     """Bring the first version up and serve, until cancelled or a thread fails."""
     loop = asyncio.get_running_loop()
     store = store_of(settings)
@@ -101,9 +104,9 @@ async def _answer(settings: Settings, running: Running, state: State, server: Se
         await asyncio.wait([first, *threads], return_when=asyncio.FIRST_COMPLETED)
         if first.done():
             state.serve(live.engine, live.tokenizer, live.pinning)
-            await server.set_serving()
+            await fronts.grpc.set_serving()
             if state.phase == "serving":
-                running.announce("ready", address=server.address)
+                fronts.announce("ready")
         await asyncio.wait(threads, return_when=asyncio.FIRST_COMPLETED)
     finally:
         first.cancel()

@@ -11,6 +11,7 @@ prefilled again, by these weights.
 Knows nothing of tensors. Called by `serving/engine.py`, on its thread.
 """
 
+import time
 from collections import Counter, deque
 from dataclasses import dataclass
 
@@ -67,6 +68,8 @@ class Scheduler:
             self._num_running[sequence.client] += 1
             if sequence.pin is None:
                 sequence.pin = self._slots.pin()
+            sequence.first_version = sequence.version
+            sequence.admitted_at = time.perf_counter()
             copy = self._place(sequence)
             if copy is not None:
                 copies.append(copy)

@@ -149,6 +149,10 @@ class Sequence:
     """Who asks: rows are shared fairly between clients."""
     cancelled: bool = False
     submitted_at: float = field(default_factory=time.perf_counter)
+    admitted_at: float | None = None
+    """When it got its row."""
+    first_version: str | None = None
+    """What it was pinned to then; any thread may read it."""
     token_at: float | None = None
     sent_at: float = 0.0
 

@@ -1,4 +1,4 @@
-"""The gRPC server: its services, health, reflection, limits and port.
+"""The gRPC server: its services, health, reflection, limits, certificate and port.
 
 Knows nothing of what answers. Called by `serving/main.py`.
 """
@@ -12,6 +12,7 @@ from grpc_reflection.v1alpha.reflection import SERVICE_NAME as REFLECTION
 from grpc_reflection.v1alpha.reflection import enable_server_reflection
 
 from riverrun.errors import RiverrunError
+from riverrun.settings import ServingSettings
 from riverrun.v1 import (
     admin_pb2,
     admin_pb2_grpc,
@@ -22,7 +23,9 @@ from riverrun.v1 import (
     model_pb2,
     model_pb2_grpc,
 )
+from serving.access_log import AccessLog
 from serving.interceptor import CallObserver
+from serving.security.guard import Guard
 from serving.services.admin import Admin
 from serving.services.feedback import Feedback
 from serving.services.generation import Generation
@@ -35,27 +38,50 @@ SERVICES = (
     feedback_pb2.DESCRIPTOR.services_by_name["Feedback"].full_name,
     admin_pb2.DESCRIPTOR.services_by_name["Admin"].full_name,
 )
-MAX_MESSAGE_BYTES = 4 * 1024 * 1024
-"""Far above any prompt that fits a context; more is refused before it is read."""
+MAX_REPLY_BYTES = 4 * 1024 * 1024
+KEEPALIVE_REPLY_MS = 10_000
+MIN_PING_INTERVAL_MS = 10_000
+"""A client that pings more often than this is told GOAWAY (too_many_pings)."""
 
-OPTIONS = [
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-    # Without it a second server would share our port in silence, and get half of the calls.
-    ("grpc.so_reuseport", 0),
-]
+
+def options_of(settings: ServingSettings) -> list[tuple[str, int]]:
+    """gRPC's options of this server."""
+    return [
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        # A long answer with logprobs is larger than any request.
+        ("grpc.max_send_message_length", max(MAX_REPLY_BYTES, settings.max_message_bytes)),
+        ("grpc.max_concurrent_streams", settings.max_streams),
+        ("grpc.keepalive_time_ms", int(settings.keepalive_s * 1000)),
+        ("grpc.keepalive_timeout_ms", KEEPALIVE_REPLY_MS),
+        ("grpc.http2.min_ping_interval_without_data_ms", MIN_PING_INTERVAL_MS),
+        ("grpc.keepalive_permit_without_calls", 1),
+        # Without it a second server would share our port in silence, and get half of the calls.
+        ("grpc.so_reuseport", 0),
+    ]
+
+
+def bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def reached_at(host: str, port: int) -> str:
+    """Where somebody on this machine finds what listens there."""
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+    return f"{bracketed(everywhere.get(host, host))}:{port}"
 
 
 class Server:
     """Listens from `start` on; healthy from `set_serving` to `set_draining`."""
 
-    def __init__(self, state: State, host: str, port: int) -> None:
+    def __init__(self, state: State, guard: Guard, access_log: AccessLog, port: int) -> None:
         """
         Raises:
             RiverrunError: the port is taken, or the host is not ours.
         """
-        observer = CallObserver(state.tally.metrics)
-        self._server = grpc.aio.server(options=OPTIONS, interceptors=[observer])
+        settings = state.settings.serving
+        host = settings.host
+        observer = CallObserver(guard, access_log)
+        self._server = grpc.aio.server(options=options_of(settings), interceptors=[observer])
         asynchronous: Any = health.aio  # type: ignore[attr-defined]  # the stubs lack it
         self._health: Any = asynchronous.HealthServicer()
         # Generated code has no types.
@@ -69,16 +95,19 @@ class Server:
         ):
             add(service, self._server)
         enable_server_reflection((*SERVICES, health.SERVICE_NAME, REFLECTION), self._server)
-        shown = f"[{host}]" if ":" in host else host
+        shown = bracketed(host)
         try:
-            self.port = self._server.add_insecure_port(f"{shown}:{port}")
+            if guard.certificates is None:
+                self.port = self._server.add_insecure_port(f"{shown}:{port}")
+            else:
+                credentials = guard.certificates.grpc_credentials()
+                self.port = self._server.add_secure_port(f"{shown}:{port}", credentials)
         except RuntimeError as error:
             raise RiverrunError(
                 f"serving cannot listen on {shown}:{port}: the port is taken or the address is "
                 f"not this machine's (serving.host, serving.port)"
             ) from error
-        everywhere = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
-        self.address = f"{everywhere.get(shown, shown)}:{self.port}"
+        self.address = reached_at(host, self.port)
 
     async def start(self) -> None:
         """Listen, and say NOT_SERVING."""

@@ -21,10 +21,12 @@ from riverrun.errors import (
     NotServing,
     OffsetExpired,
     Overloaded,
+    PermissionDenied,
     PinExpired,
     RiverrunError,
     SlowReader,
     StoreError,
+    Unauthenticated,
     UnknownReply,
     UnknownVersion,
     Unsupported,
@@ -55,6 +57,8 @@ class Row:
 TABLE: dict[type[RiverrunError], Row] = {
     InvalidValue: Row(Code.INVALID_ARGUMENT, "INVALID_FIELD"),
     Unsupported: Row(Code.UNIMPLEMENTED, "UNSUPPORTED_FIELD"),
+    Unauthenticated: Row(Code.UNAUTHENTICATED, "UNAUTHENTICATED"),
+    PermissionDenied: Row(Code.PERMISSION_DENIED, "PERMISSION_DENIED"),
     UnknownReply: Row(Code.NOT_FOUND, "UNKNOWN_REPLY"),
     UnknownVersion: Row(Code.NOT_FOUND, "UNKNOWN_VERSION"),
     VersionGone: Row(Code.FAILED_PRECONDITION, "VERSION_GONE"),
@@ -93,7 +97,7 @@ def details(error: RiverrunError, request_id: str) -> list[Message]:
     """What a client can act upon."""
     row = row_of(error)
     metadata = {"request_id": request_id}
-    for name in ("field", "version", "nearest", "live", "step", "present"):
+    for name in ("field", "version", "nearest", "role", "live", "step", "present"):
         value = getattr(error, name, None)
         if isinstance(value, str) and value:
             metadata[name] = value

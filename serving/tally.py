@@ -6,10 +6,13 @@ Knows nothing of requests but their counts.
 
 import time
 from collections import deque
+from typing import Literal, get_args
 
 from riverrun.metrics import ServingMetrics
 from riverrun.store import Manifest
 
+Age = Literal["live", "previous", "older"]
+AGES: tuple[Age, ...] = get_args(Age)
 RATE_WINDOW_S = 10.0
 RATE_SAMPLE_S = 0.25
 
@@ -25,6 +28,11 @@ class Tally:
         self.failed = 0
         self.generated_tokens = 0
         self.freshness_s: float | None = None
+        self.live: str | None = None
+        self.previous: str | None = None
+        # Found once: finding a label takes longer than counting.
+        self._first = {age: metrics.first_token_seconds.labels(age) for age in AGES}
+        self._between = {age: metrics.between_tokens_seconds.labels(age) for age in AGES}
         self._newest_ms: int | None = None
         self._is_first = True
         self._samples: deque[tuple[float, int]] = deque()
@@ -32,6 +40,7 @@ class Tally:
     def swapped(self, manifest: Manifest) -> None:
         """A version went live. The first one is no swap: it may have been there for long."""
         self.metrics.version_step.set(manifest.step)
+        self.previous, self.live = self.live, manifest.version
         is_first, self._is_first = self._is_first, False
         newest_ms, served_ms = manifest.newest_ms, self._newest_ms
         if newest_ms is not None and (served_ms is None or newest_ms > served_ms):
@@ -43,6 +52,21 @@ class Tally:
         if not is_first:
             self.swaps += 1
             self.metrics.swaps.inc()
+
+    def age_of(self, version: str) -> Age:
+        """A label for what `version` did: there are ever more versions, and three ages."""
+        if version == self.live:
+            return "live"
+        return "previous" if version == self.previous else "older"
+
+    def admitted(self, waited_s: float) -> None:
+        """A request got its row, so long after it came."""
+        self.metrics.queue_seconds.observe(waited_s)
+
+    def token(self, version: str, seconds: float, *, is_first: bool) -> None:
+        """A token, so long after the one before it, or after the request came."""
+        age = self.age_of(version)
+        (self._first if is_first else self._between)[age].observe(seconds)
 
     def refused(self) -> None:
         self.refused_versions += 1

@@ -49,6 +49,7 @@ class StreamApp(faust.App):
     """A faust app with our queue, and the worker that it runs."""
 
     worker: Worker | None = None
+    pipeline: Pipeline
     probe: GapProbe
     tail: CleanTail
     notes: OffsetNotes
@@ -90,6 +91,7 @@ def build_app(
     group = f"{kafka.topic_prefix}riverrun-stream"
     pipeline = Pipeline(settings.stream, metrics)
     app = StreamApp(group, **faust_options(settings, servers, instance_id))
+    app.pipeline = pipeline
     app.notes = OffsetNotes()
     app.finalize()
     app.transport = CommittedTransport(app.conf.broker_consumer, app)

@@ -6,7 +6,9 @@ consumer of its own, outside the group. Called by `Verdicts`, when a partition c
 """
 
 import asyncio
+import math
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -79,23 +81,17 @@ class CleanTail:
         consumer.assign([tp])
         begin = (await consumer.beginning_offsets([tp]))[tp]
         end = (await consumer.end_offsets([tp]))[tp]
-        found: list[Passed] = []
+        newest = Newest(before)
         while end > begin:
             start = max(begin, end - PIECE_RECORDS)
             piece, lowest = await self._piece(tp, start, end)
-            found = piece + found
+            newest.put_before(piece)
             end = start
             if lowest is not None and lowest < before - SPAN_OFFSETS:
                 break
-            kept = _first_appearances(found, before)
-            num_bytes = sum(cost((1, *one.fingerprint.bands)) for one in kept)
-            if num_bytes >= enough_bytes:
+            if newest.num_bytes >= enough_bytes or newest.span_ms > window_ms:
                 break
-            newest = max((one.timestamp_ms for one in kept), default=None)
-            oldest = found[0].timestamp_ms if found else None
-            if newest is not None and oldest is not None and newest - oldest > window_ms:
-                break
-        return _first_appearances(found, before)
+        return list(newest.kept)
 
     async def _piece(
         self, tp: TopicPartition, start: int, end: int
@@ -152,10 +148,37 @@ def _raw_offset(record: Any) -> int | None:
         return None
 
 
-def _first_appearances(found: list[Passed], before: int) -> list[Passed]:
-    """Without what a crash wrote twice, as the learner does it, and without what comes again."""
-    kept: list[Passed] = []
-    for one in found:
-        if one.offset < before and (not kept or one.offset > kept[-1].offset):
-            kept.append(one)
-    return kept
+class Newest:
+    """The end of the log as it grows backwards, without what a crash wrote twice: of each raw
+    offset the first appearance, as the learner takes it.
+
+    kept: oldest first, offsets rise. num_bytes: what it takes in the memory of duplicates. span_ms:
+    from the oldest record that was put to the newest below `before`.
+    """
+
+    def __init__(self, before: int) -> None:
+        self.kept: deque[Passed] = deque()
+        self.num_bytes = 0
+        self.span_ms = 0.0
+        self._before = before
+        self._newest_ms = -math.inf
+
+    def put_before(self, piece: list[Passed]) -> None:
+        """What lies before all that was put so far. Each record costs its own time once: a later
+        one that this piece already holds goes, and nothing else is looked at."""
+        firsts: list[Passed] = []
+        for one in piece:
+            if one.offset < self._before and (not firsts or one.offset > firsts[-1].offset):
+                firsts.append(one)
+        if not firsts:
+            return
+        while self.kept and self.kept[0].offset <= firsts[-1].offset:
+            self.num_bytes -= _cost(self.kept.popleft())
+        self.kept.extendleft(reversed(firsts))
+        self.num_bytes += sum(map(_cost, firsts))
+        self._newest_ms = max(self._newest_ms, *(one.timestamp_ms for one in firsts))
+        self.span_ms = self._newest_ms - piece[0].timestamp_ms
+
+
+def _cost(passed: Passed) -> int:
+    return cost((1, *passed.fingerprint.bands))

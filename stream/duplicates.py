@@ -30,7 +30,7 @@ rebalance sends the worker some thousand records back."""
 
 SPAN_OFFSETS = 250_000
 """A repetition lies at most so many raw records behind. Bounds what a worker has to read of `clean`
-when few of its texts are compared: 6 s."""
+when few of its texts are compared: 5 s."""
 
 Kind = Literal["duplicate", "near_duplicate"]
 

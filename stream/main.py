@@ -73,6 +73,9 @@ async def _serve(settings: Settings, servers: list[str], running: Running) -> No
     metrics = StreamMetrics(running.registry)
     app = build_app(settings, servers, metrics, instance_id(settings))
 
+    # While Kafka's group comes together, which takes longer.
+    loop.run_in_executor(None, app.pipeline.load_models)
+
     async def announce(_: object, assigned: set[Any], **__: object) -> None:
         running.announce("ready", detail=f"{len(assigned)} partitions")
 

@@ -8,16 +8,17 @@ import time
 from collections.abc import Callable
 
 from riverrun.metrics import StreamMetrics
-from riverrun.records import Document, Reason, Rejection
+from riverrun.records import Document, Message, Reason, Rejection, text_of
 from riverrun.settings import StreamSettings
-from riverrun.settings.profile import StageName
+from riverrun.settings.profile import ProfileSettings, StageName
 from stream.draft import Draft
-from stream.profiles import Profile, Profiles
+from stream.profiles import Profile, Profiles, Stage
 from stream.raw_record import RawRecord
 from stream.rejected import Rejected
 from stream.stages.content_type import check_encoding, read_content_type
 from stream.stages.decode import MAX_SOURCE_CHARACTERS, Decoded, decode, without_surrogates
 from stream.stages.fingerprint import Fingerprint, exact_fingerprint, fingerprint
+from stream.stages.language import load_model
 from stream.stages.markup import markup_of
 from stream.stages.timestamp import timestamp_of_header
 
@@ -29,6 +30,10 @@ MAX_DETAIL_CHARACTERS = 500
 TIMED_RECORDS = 16
 """One record in so many is timed stage by stage: two readings of the clock and an observation take
 1 us for each of ten stages."""
+
+JUDGES: frozenset[StageName] = frozenset(("language", "quality", "repetition"))
+"""Stages that look at a conversation as one text: an answer of one word is no poor text. The others
+change a text, and go through it message by message."""
 
 Watch = Callable[[StageName, Draft, Draft], None]
 """Told of a stage's name and of the draft before and after it."""
@@ -43,6 +48,11 @@ class Pipeline:
         self._settings = settings
         self._stages = None if metrics is None else StageCounts(metrics)
 
+    def load_models(self) -> None:
+        """Load what some text will need, on any thread: else that text, and all behind it, wait."""
+        if self.profiles.know_languages():
+            load_model()
+
     def clean(self, raw: RawRecord, watch: Watch | None = None) -> Document | Rejection:
         """The document that a raw record holds, or why it holds none."""
         try:
@@ -53,13 +63,15 @@ class Pipeline:
     def fingerprint(self, document: Document, topic: str) -> Fingerprint | None:
         """What to compare a document by; None when its profile lets repetitions of it through.
 
-        Without bands when only exact repetitions are asked for. topic: the raw one.
+        Without bands when only exact repetitions are asked for, and for a conversation: many ask
+        one long text different things. topic: the raw one.
         """
         thresholds = self.profiles.for_record(document.source, topic).thresholds
         too_short = len(document.text) < thresholds.duplicate_min_characters
         if thresholds.duplicates == "off" or too_short:
             return None
-        of = fingerprint if thresholds.duplicates == "near" else exact_fingerprint
+        is_near = thresholds.duplicates == "near" and document.messages is None
+        of = fingerprint if is_near else exact_fingerprint
         return of(document.text)
 
     def _document(self, raw: RawRecord, watch: Watch | None) -> Document:
@@ -104,7 +116,15 @@ class Pipeline:
             markup_of(decoded.content_type or read_content_type(content_type).kind),
             decoded.language,
         )
-        draft = self._run(draft, self.profiles.for_record(source, raw.topic), watch)
+        profile = self.profiles.for_record(source, raw.topic)
+        messages = decoded.messages
+        if messages is None:
+            draft = self._run(draft, profile, watch)
+        else:
+            draft, messages = self._run_through(draft, messages, profile, watch)
+            for message, name in zip(messages, decoded.names, strict=True):
+                if not message.content or message.content.isspace():
+                    raise Rejected("empty", f"{name}: no visible character is left")
         text = draft.text
         if not text or text.isspace():
             raise Rejected("empty", "no visible character is left")
@@ -116,7 +136,34 @@ class Pipeline:
             timestamp_ms=timestamp_ms,
             id=decoded.id or raw.header("id"),
             language=draft.language,
+            messages=messages,
         )
+
+    def _run_through(
+        self,
+        draft: Draft,
+        messages: tuple[Message, ...],
+        profile: Profile,
+        watch: Watch | None,
+    ) -> tuple[Draft, tuple[Message, ...]]:
+        """A conversation through the same stages: `draft` is all of it, for those that judge."""
+        turns = [Draft(message.content, draft.markup, draft.language) for message in messages]
+
+        def rejoined(apply: Stage) -> Stage:
+            def apply_to_each(whole: Draft, thresholds: ProfileSettings) -> Draft:
+                turns[:] = [apply(turn, thresholds) for turn in turns]
+                text = "\n\n".join(turn.text for turn in turns)
+                return whole if text == whole.text else whole.with_text(text)
+
+            return apply_to_each
+
+        stages = tuple(
+            (name, apply if judges(name, profile.thresholds) else rejoined(apply))
+            for name, apply in profile.stages
+        )
+        draft = self._run(draft, Profile(profile.name, stages, profile.thresholds), watch)
+        cleaned = tuple(Message(m.role, t.text) for m, t in zip(messages, turns, strict=True))
+        return draft.with_text(text_of(cleaned)), cleaned
 
     def _run(self, draft: Draft, profile: Profile, watch: Watch | None) -> Draft:
         counts = self._stages
@@ -131,6 +178,10 @@ class Pipeline:
             if draft is not before and counts is not None and draft.text != before.text:
                 counts.changed(name)
         return draft
+
+
+def judges(name: StageName, thresholds: ProfileSettings) -> bool:
+    return name in JUDGES or (name == "blocklist" and thresholds.blocked == "drop")
 
 
 class StageCounts:

@@ -130,10 +130,17 @@ class Profiles:
         self._by_topic = self._patterns(settings.profile_by_topic, "stream.profile_by_topic")
         self.for_record = functools.lru_cache(maxsize=4096)(self._for_record)
 
+    def chosen(self) -> tuple["Profile", ...]:
+        """Those that records may go through."""
+        return (self.default, *self._by_source.values(), *self._by_topic.values())
+
     def compare_texts(self) -> bool:
-        """Whether any profile that records may go through asks for repetitions."""
-        chosen = (self.default, *self._by_source.values(), *self._by_topic.values())
-        return any(profile.thresholds.duplicates != "off" for profile in chosen)
+        """Whether any of them asks for repetitions."""
+        return any(profile.thresholds.duplicates != "off" for profile in self.chosen())
+
+    def know_languages(self) -> bool:
+        """Whether any of them asks for the language."""
+        return any(name == "language" for profile in self.chosen() for name, _ in profile.stages)
 
     def named(self, name: str, field: str) -> Profile:
         if name not in self._by_name:

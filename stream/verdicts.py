@@ -116,6 +116,7 @@ class Verdicts:
         """Everything up to the position is written: what is known may be stored with it."""
         state = self._partitions[partition]
         self._notes.put(partition, state.position, state.pauses.note())
+        self._metrics.remembered_bytes.labels(partition).set(state.duplicates.num_bytes)
 
     def _cleaned(self, raw: RawRecord, state: PartitionState) -> Document | Rejection:
         try:

@@ -12,7 +12,7 @@ Knows of faust only the queue of events and `event.ack()`. The app runs it as it
 import asyncio
 import math
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -118,6 +118,7 @@ class Worker:
             self.positions.clear()
         documents: dict[int, list[tuple[RawRecord, Document]]] = defaultdict(list)
         rejections: dict[int, list[tuple[RawRecord, Rejection]]] = defaultdict(list)
+        num_read: Counter[int] = Counter()
         breath = time.monotonic()
         for event in events:
             message = event.message
@@ -127,6 +128,7 @@ class Worker:
             await self._verdicts.begin(message.partition, message.offset)
             raw = raw_record(event)
             result = self._judge(raw)
+            num_read[raw.partition] += 1
             if isinstance(result, Document):
                 documents[raw.partition].append((raw, result))
             else:
@@ -134,6 +136,9 @@ class Worker:
             if time.monotonic() - breath > BREATH_S:
                 await asyncio.sleep(0)
                 breath = time.monotonic()
+        # Once a batch: finding a labelled metric takes as long as some stages do.
+        for partition, count in num_read.items():
+            self._metrics.records.labels(partition).inc(count)
         await self._write_rejections(rejections)
         await asyncio.gather(*(self._write_documents(*item) for item in documents.items()))
         # Before the offsets may be committed, which takes the notes along.
@@ -143,13 +148,13 @@ class Worker:
             event.ack()
             partition, following = event.message.partition, event.message.offset + 1
             self.positions[partition] = max(following, self.positions.get(partition, 0))
+        for partition in {event.message.partition for event in events}:
             self._metrics.position.labels(partition).set(self.positions[partition])
 
     def _judge(self, raw: RawRecord) -> Document | Rejection:
         started = time.perf_counter()
         result = self._verdicts.of(raw)
         self._metrics.clean_seconds.observe(time.perf_counter() - started)
-        self._metrics.records.labels(raw.partition).inc()
         return result
 
     async def _write_documents(
@@ -173,12 +178,13 @@ class Worker:
                 (raw := cleaned[i][0], rejection(raw, "too_large", detail)) for i in refused
             ]
             await self._write_rejections({partition: too_large})
-        for index, (raw, document) in enumerate(cleaned):
-            if index not in refused:
-                source = document.source
-                self._metrics.documents.labels(self._labels.label(source)).inc()
-                self._watermarks.pass_by(source, document.timestamp_ms, raw.timestamp_ms)
-                self._metrics.text_bytes.inc(len(document.text.encode()))
+        written = [one for index, one in enumerate(cleaned) if index not in refused]
+        for raw, document in written:
+            self._watermarks.pass_by(document.source, document.timestamp_ms, raw.timestamp_ms)
+        num_written = Counter(self._labels.label(document.source) for _, document in written)
+        for label, count in num_written.items():
+            self._metrics.documents.labels(label).inc(count)
+        self._metrics.text_bytes.inc(sum(len(document.text.encode()) for _, document in written))
 
     async def _write_rejections(
         self, rejections: dict[int, list[tuple[RawRecord, Rejection]]]

@@ -277,6 +277,50 @@ ROWS: list[tuple[str, list[Panel]]] = [
                 [("sum by (kind) (increase(riverrun_learner_versions_total[5m]))", "{{kind}}")],
             ),
             Panel(
+                "Decisions of the gate",
+                "none",
+                "In five minutes: hold, roll back, rate, optimizer, quarantine.",
+                [
+                    (
+                        "sum by (action) (increase(riverrun_learner_decisions_total"
+                        '{action!="promote"}[5m]))',
+                        "{{action}}",
+                    )
+                ],
+            ),
+            Panel(
+                "The last candidate",
+                "none",
+                "Held-out loss over the best version's, control perplexity over the untouched "
+                "model's, share of the knowledge budget used.",
+                [
+                    ("riverrun_learner_held_out_ratio", "held-out ratio"),
+                    ("riverrun_learner_control_ratio", "control ratio"),
+                    ("riverrun_learner_budget_used", "budget used"),
+                ],
+            ),
+            Panel(
+                "Probes passed",
+                "percentunit",
+                "By group, as last run.",
+                [
+                    ("riverrun_learner_probe_share", "{{group}}"),
+                    ("riverrun_learner_general_share", "general, of those known before"),
+                ],
+            ),
+            Panel(
+                "What judging costs",
+                "percentunit",
+                "Of the learner's time; gate.judging_share bounds it.",
+                [
+                    ("rate(riverrun_learner_judging_seconds_total[5m])", "share"),
+                    (
+                        "sum(increase(riverrun_learner_probes_skipped_total[5m]))",
+                        "probe groups skipped in 5 min",
+                    ),
+                ],
+            ),
+            Panel(
                 "Freshness",
                 "s",
                 "From a record's arrival in Kafka to its version being served.",
@@ -316,6 +360,21 @@ ROWS: list[tuple[str, list[Panel]]] = [
         "Serving: can a user tell that the model is learning?",
         [
             Panel("Requests by code", "reqps", "", [rate("riverrun_serving_requests", by="code")]),
+            Panel(
+                "Answers by age of the version",
+                "reqps",
+                "previous and older: what began before a swap and is still running.",
+                [rate("riverrun_serving_answer_seconds_count", by="version")],
+            ),
+            Panel(
+                "Time in the queue",
+                "s",
+                "",
+                [
+                    (quantile(0.5, "riverrun_serving_queue_seconds"), "p50"),
+                    (quantile(0.99, "riverrun_serving_queue_seconds"), "p99"),
+                ],
+            ),
             Panel(
                 "Time to the first token",
                 "s",

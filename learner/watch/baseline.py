@@ -40,7 +40,7 @@ class Baseline(Watch):
     def after_update(self, state: "State", lesson: "Lesson", report: "StepReport") -> list[Finding]:  # noqa: ARG002
         if lesson.work != "new":
             return []
-        texts = [one.text.encode() for one in lesson.shown]
+        texts = [one.told.encode() for one in lesson.shown]
         bits = sum(self.ngram.learn(text) for text in texts)
         facts = self.facts
         facts.bits_per_byte = bits / sum(map(len, texts))

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from torch import Tensor
 
+from learner.content import Content
 from learner.part import Snapshot
 from learner.watch import probe, stall
 from learner.watch.allowance import FORWARD, Allowance
@@ -46,7 +47,7 @@ class Facts(msgspec.Struct, kw_only=True):
     """usual: logarithm of the gradient norm. active: what was found and is not over; strikes: of
     layers. looked: whether the last look into the layers was paid for."""
 
-    allowance: Allowance
+    allowance: Allowance = msgspec.field(default_factory=Allowance)
     num_norms: int = 0
     usual: float = 0.0
     active: list[tuple[str, str]] = []
@@ -62,7 +63,7 @@ class Health(Watch):
         self._baseline = baseline
         self._norms: dict[str, float] = {}
         self._before: dict[str, Tensor] = {}
-        self.facts = Facts(allowance=Allowance(settings.probe_share))
+        self.facts = Facts()
 
     def before_update(self, state: "State", lesson: "Lesson") -> None:  # noqa: ARG002
         self._norms, self._before = {}, {}
@@ -71,14 +72,14 @@ class Health(Watch):
             self._before = samples(state.optimizer.parameters)
 
     def after_update(self, state: "State", lesson: "Lesson", report: "StepReport") -> list[Finding]:
-        self.facts.allowance.earn(sum(report.num_tokens.values()))
+        self.facts.allowance.earn(sum(report.num_tokens.values()), self._settings.probe_share)
         self.facts.allowance.cap(2 * probe.CURVATURE_COST)
         if not report.is_finite:
             return []
         findings = self._norm(report.gradient_norm)
         if self._norms:
             findings += self._layers(state)
-        texts = [one.text for one in lesson.shown]
+        texts = [one.content for one in lesson.shown]
         findings += self._inside(state, texts)
         if report.bits_per_byte is not None:
             findings += self._stall(state, texts, report.bits_per_byte, report.gradient_norm)
@@ -128,7 +129,7 @@ class Health(Watch):
             found += self._cross("vanishing", layer, float(has_vanished), 0.5, numbers)
         return found
 
-    def _inside(self, state: "State", texts: Sequence[str]) -> list[Finding]:
+    def _inside(self, state: "State", texts: Sequence[Content]) -> list[Finding]:
         facts, settings = self.facts, self._settings
         is_due = state.progress.num_updates % settings.health_interval == 0
         if not is_due or not facts.allowance.spend(probe.TOKENS * FORWARD):
@@ -150,7 +151,7 @@ class Health(Watch):
         return found
 
     def _stall(
-        self, state: "State", texts: Sequence[str], loss: float, norm: float
+        self, state: "State", texts: Sequence[Content], loss: float, norm: float
     ) -> list[Finding]:
         def curvature() -> tuple[float, float] | None:
             if not self.facts.allowance.spend(probe.CURVATURE_COST):
@@ -187,6 +188,4 @@ class Health(Watch):
         return Snapshot({}, msgspec.json.encode(self.facts))
 
     def restore(self, snapshots: Sequence[Snapshot]) -> None:
-        facts = msgspec.json.decode(snapshots[-1].facts, type=Facts)
-        facts.allowance.share = self.facts.allowance.share
-        self.facts = facts
+        self.facts = msgspec.json.decode(snapshots[-1].facts, type=Facts)

@@ -21,9 +21,11 @@ from typing import NamedTuple
 import msgspec
 
 from learner.arrival import Arrival
+from learner.content import Content, Messages, content_of, num_bytes_of, shortened, told
 from learner.part import Snapshot
 from learner.seeds import Random
 from riverrun.errors import CheckpointError
+from riverrun.records import text_of
 
 MAX_SOURCES = 64
 """Sources with held-out text; the one that was longest silent makes room."""
@@ -33,16 +35,31 @@ MAX_BUCKETS = 12
 """Of one source."""
 CELL_BYTES = 4096
 """Of one cell; a longer text is held as its beginning."""
+MAX_HELD_MESSAGES = 32
+"""Of a conversation; a longer one is held as its last exchange."""
 
 
 class Held(msgspec.Struct):
     """One text. nats: of its bytes under the weights that measured it last; best: when its cell
-    was best. Both None before the first measurement."""
+    was best. Both None before the first measurement.
+
+    messages: of a conversation; num_bytes is then of what it is measured by, the answers.
+    """
 
     text: str
     num_bytes: int
     nats: float | None = None
     best: float | None = None
+    messages: Messages | None = None
+
+    @property
+    def content(self) -> Content:
+        return self.text if self.messages is None else self.messages
+
+    @property
+    def size_bytes(self) -> int:
+        """With what it is asked."""
+        return self.num_bytes if self.messages is None else num_bytes_of(self.text)
 
 
 class Cell(msgspec.Struct, kw_only=True):
@@ -56,7 +73,12 @@ class Cell(msgspec.Struct, kw_only=True):
 
     @property
     def num_bytes(self) -> int:
+        """Of what is measured."""
         return sum(held.num_bytes for held in self.texts)
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(held.size_bytes for held in self.texts)
 
 
 class Era(msgspec.Struct, kw_only=True):
@@ -70,8 +92,13 @@ class Era(msgspec.Struct, kw_only=True):
 
 
 class Routing(NamedTuple):
+    """Where a step's arrivals go. diverted: their sources are in quarantine. released: the source
+    whose documents, kept in quarantine until now, these are."""
+
     learned: list[Arrival]
     held_out: list[Arrival]
+    diverted: Sequence[Arrival] = ()
+    released: str | None = None
 
 
 class Facts(msgspec.Struct, kw_only=True):
@@ -109,10 +136,23 @@ class HeldOut:
     def num_bytes(self) -> int:
         return sum(cell.num_bytes for cell in self._cells.values())
 
+    @property
+    def size_bytes(self) -> int:
+        return sum(cell.size_bytes for cell in self._cells.values())
+
     def cells(self) -> list[Cell]:
         """Oldest source first, and in it the oldest bucket."""
         order = {source: i for i, source in enumerate(self.eras)}
         return sorted(self._cells.values(), key=lambda c: (order[c.source], c.bucket))
+
+    def num_counted(self, source: str) -> int:
+        """Documents of `source` so far, learned or held out."""
+        return self._counts.get(source, 0)
+
+    @property
+    def most_counted(self) -> int:
+        """Of the source with most documents."""
+        return max(self._counts.values(), default=0)
 
     def route(self, arrivals: Sequence[Arrival]) -> Routing:
         """Which arrivals are learned and which are held out; changes nothing yet."""
@@ -136,20 +176,19 @@ class HeldOut:
                 del self._counts[next(iter(self._counts))]
             time = document.timestamp_ms // self._bucket_ms
             if id(arrival) in aside:
-                self._hold(document.source, document.text, time, random)
+                self._hold(document.source, content_of(document), time, random)
             elif document.source in self.eras:
                 era = self.eras[document.source]
                 era.now = time >> era.level
 
-    def _hold(self, source: str, text: str, time: int, random: Random) -> None:
+    def _hold(self, source: str, content: Content, time: int, random: Random) -> None:
         era = self.eras.pop(source, None) or Era()
         self.eras[source] = era
         era.now = bucket = time >> era.level
         cell = self._cells.setdefault((source, bucket), Cell(source=source, bucket=bucket))
-        head = text.encode()[:CELL_BYTES].decode(errors="ignore")
         cell.num_seen += 1
-        held = Held(head, len(head.encode()))
-        if cell.num_bytes + held.num_bytes <= CELL_BYTES:
+        held = _held(content)
+        if cell.size_bytes + held.size_bytes <= CELL_BYTES:
             cell.texts.append(held)
         elif int(random.integers(cell.num_seen)) < len(cell.texts):
             cell.texts[int(random.integers(len(cell.texts)))] = held
@@ -213,6 +252,17 @@ class HeldOut:
         self._changed = set()
 
 
+def _held(content: Content) -> Held:
+    if isinstance(content, str):
+        head = content.encode()[:CELL_BYTES].decode(errors="ignore")
+        return Held(head, num_bytes_of(head))
+    # Room for the blank lines that `text_of` puts between.
+    messages = shortened(content, CELL_BYTES - 2 * MAX_HELD_MESSAGES)
+    if len(messages) > MAX_HELD_MESSAGES:
+        messages = messages[-2:]
+    return Held(text_of(messages), num_bytes_of(told(messages)), messages=messages)
+
+
 def _by_key(cells: Iterable[Cell]) -> Iterator[tuple[tuple[str, int], Cell]]:
     for cell in cells:
         yield (cell.source, cell.bucket), cell
@@ -227,7 +277,7 @@ def _merge(into: Cell, other: Cell, random: Random) -> None:
 
 def _fit(cell: Cell, random: Random, newest: Held | None = None) -> None:
     """Random texts leave until the cell fits; `newest` stays."""
-    while cell.num_bytes > CELL_BYTES:
+    while cell.size_bytes > CELL_BYTES:
         leaving = [held for held in cell.texts if held is not newest]
         gone = leaving[int(random.integers(len(leaving)))]
         cell.texts = [held for held in cell.texts if held is not gone]

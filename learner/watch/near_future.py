@@ -23,6 +23,7 @@ import msgspec
 import torch
 from torch import Tensor
 
+from learner.content import Content, told
 from learner.part import Snapshot
 from learner.watch.allowance import FORWARD, Allowance
 from learner.watch.protocol import Finding, Readings, Watch
@@ -42,7 +43,7 @@ SAVED_TEXTS = 4
 class Facts(msgspec.Struct, kw_only=True):
     """taken_at: documents learned when the copy was taken. gap: of the last judged document."""
 
-    allowance: Allowance
+    allowance: Allowance = msgspec.field(default_factory=Allowance)
     taken_at: int | None = None
     average: float | None = None
     gap: int = 0
@@ -52,22 +53,23 @@ class NearFuture(Watch):
     def __init__(self, surprise: Surprise, gap: int, share: float) -> None:
         self._surprise = surprise
         self._gap = gap
+        self._share = share
         self._copy: dict[str, Tensor] = {}
         self._is_copy_new = False
-        self.facts = Facts(allowance=Allowance(share))
+        self.facts = Facts()
 
     def before_update(self, state: "State", lesson: "Lesson") -> None:
         pass
 
     def after_update(self, state: "State", lesson: "Lesson", report: "StepReport") -> list[Finding]:
         facts = self.facts
-        facts.allowance.earn(sum(report.num_tokens.values()))
+        facts.allowance.earn(sum(report.num_tokens.values()), self._share)
         if lesson.work != "new" or self._gap == 0:
             return []
         num_before = state.progress.num_documents - len(lesson.shown)
         age = None if facts.taken_at is None else num_before - facts.taken_at
         if age is not None and age >= self._gap:
-            self._judge(state, [one.text for one in lesson.shown], age)
+            self._judge(state, [one.content for one in lesson.shown], age)
         if (age is None or age >= 2 * self._gap) and report.is_finite:
             weights = state.blend.of(state.average.weights())
             self._copy = {n: w.detach().to(torch.bfloat16) for n, w in weights.items()}
@@ -75,7 +77,7 @@ class NearFuture(Watch):
             facts.taken_at = state.progress.num_documents
         return []
 
-    def _judge(self, state: "State", texts: Sequence[str], age: int) -> None:
+    def _judge(self, state: "State", texts: Sequence[Content], age: int) -> None:
         facts = self.facts
         costs = [self._surprise.num_tokens(text) * FORWARD for text in texts]
         facts.allowance.cap(SAVED_TEXTS * max(costs))
@@ -85,7 +87,7 @@ class NearFuture(Watch):
         with wearing(state.model, self._copy):
             nats = self._surprise.nats(state.model, chosen)
         for text, nats_of_one in zip(chosen, nats, strict=True):
-            bits = nats_of_one / math.log(2) / len(text.encode())
+            bits = nats_of_one / math.log(2) / len(told(text).encode())
             if not math.isfinite(bits):
                 continue
             before = facts.average
@@ -106,9 +108,7 @@ class NearFuture(Watch):
         return Snapshot(dict(tensors), msgspec.json.encode(self.facts), whole)
 
     def restore(self, snapshots: Sequence[Snapshot]) -> None:
-        facts = msgspec.json.decode(snapshots[-1].facts, type=Facts)
-        facts.allowance.share = self.facts.allowance.share
-        self.facts = facts
+        self.facts = msgspec.json.decode(snapshots[-1].facts, type=Facts)
         self._copy = {}
         for one in snapshots:
             self._copy |= {name: tensor.clone() for name, tensor in one.tensors.items()}

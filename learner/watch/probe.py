@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from learner.batch import Batch
+from learner.content import Content
 from learner.state import State
 from learner.watch.activations import Activity, activity
 from learner.watch.curvature import extremes
@@ -24,7 +25,7 @@ CURVATURE_COST = 2 * PRODUCTS * TOKENS
 """In trained tokens: two gradients a product."""
 
 
-def look_into_layers(state: State, surprise: Surprise, texts: Sequence[str]) -> Activity | None:
+def look_into_layers(state: State, surprise: Surprise, texts: Sequence[Content]) -> Activity | None:
     """None when there is no text to look at."""
     batch = surprise.batch(state.model, texts, TOKENS)
     if batch is None:
@@ -32,7 +33,9 @@ def look_into_layers(state: State, surprise: Surprise, texts: Sequence[str]) -> 
     return activity(state.model, lambda: surprise.losses(state.model, batch))
 
 
-def curvature(state: State, surprise: Surprise, texts: Sequence[str]) -> tuple[float, float] | None:
+def curvature(
+    state: State, surprise: Surprise, texts: Sequence[Content]
+) -> tuple[float, float] | None:
     """The lowest and highest, in a block of the last layers' parameters."""
     batch = surprise.batch(state.model, texts, TOKENS)
     if batch is None:

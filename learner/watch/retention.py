@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from torch import Tensor
 
+from learner.content import told
 from learner.part import Snapshot
 from learner.watch.allowance import FORWARD, Allowance
 from learner.watch.held_out import Cell, Held, HeldOut
@@ -64,7 +65,7 @@ def choose(held_out: HeldOut, surprise: Surprise, budget: int) -> list[Cell]:
         for cell in group:
             if any(cell is one for one in chosen):
                 continue
-            cost = sum(surprise.num_tokens(held.text) for held in cell.texts)
+            cost = sum(surprise.num_tokens(held.content) for held in cell.texts)
             if chosen and num_tokens + cost > limit:
                 break
             chosen.append(cell)
@@ -81,7 +82,7 @@ def measure(
 ) -> list[Measured]:
     """Each cell under `weights` (by name; what is missing is the model's own)."""
     with wearing(model, weights):
-        nats = iter(surprise.nats(model, [held.text for cell in cells for held in cell.texts]))
+        nats = iter(surprise.nats(model, [held.content for cell in cells for held in cell.texts]))
     return [
         Measured(
             cell.source,
@@ -103,8 +104,8 @@ def mean_bits_per_byte(measured: Sequence[Measured]) -> float | None:
 
 
 class Facts(msgspec.Struct, kw_only=True):
-    allowance: Allowance
     matrix: RetentionMatrix
+    allowance: Allowance = msgspec.field(default_factory=Allowance)
     num_evaluations: int = 0
 
 
@@ -118,16 +119,17 @@ class Retention(Watch):
         self._surprise = surprise
         self._ngram = ngram
         self._budget = budget
-        self.facts = Facts(allowance=Allowance(share), matrix=RetentionMatrix())
+        self._share = share
+        self.facts = Facts(matrix=RetentionMatrix())
 
     def before_update(self, state: "State", lesson: "Lesson") -> None:
         pass
 
     def after_update(self, state: "State", lesson: "Lesson", report: "StepReport") -> list[Finding]:  # noqa: ARG002
         facts = self.facts
-        facts.allowance.earn(sum(report.num_tokens.values()))
+        facts.allowance.earn(sum(report.num_tokens.values()), self._share)
         # A token is at least about a byte, so this is no less than the cost.
-        dearest = min(self._budget, self._held_out.num_bytes) * FORWARD
+        dearest = min(self._budget, self._held_out.size_bytes) * FORWARD
         facts.allowance.cap(self._budget * FORWARD)
         if not report.is_finite or dearest == 0 or not facts.allowance.spend(dearest):
             return []
@@ -150,7 +152,7 @@ class Retention(Watch):
             table = matrix.tables[cell.source]
             table.level = eras[cell.source].level
             if found.is_newest and cell.measured_at == 0:
-                bits = sum(self._ngram.bits(held.text.encode()) for held in cell.texts)
+                bits = sum(self._ngram.bits(told(held.content).encode()) for held in cell.texts)
                 table.first[cell.bucket] = (found.bits_per_byte, bits / cell.num_bytes)
             table.record(eras[cell.source].now, cell.bucket, found.bits_per_byte)
             note(cell, found.nats)
@@ -190,9 +192,7 @@ class Retention(Watch):
         return Snapshot({}, msgspec.json.encode(self.facts))
 
     def restore(self, snapshots: Sequence[Snapshot]) -> None:
-        facts = msgspec.json.decode(snapshots[-1].facts, type=Facts)
-        facts.allowance.share = self.facts.allowance.share
-        self.facts = facts
+        self.facts = msgspec.json.decode(snapshots[-1].facts, type=Facts)
 
 
 def note(cell: Cell, nats: Sequence[float]) -> None:

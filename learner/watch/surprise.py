@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from learner.batch import Batch, Text, build, chunks
+from learner.content import Content
 from learner.framing import Framing
 from learner.losses import logits_at, prediction_losses
 from learner.recipe import Recipe
@@ -41,10 +42,10 @@ class Surprise:
         self._framing = framing
         self._recipe = recipe
 
-    def num_tokens(self, text: str) -> int:
-        return self._framing.num_tokens(text)
+    def num_tokens(self, content: Content) -> int:
+        return self._framing.num_tokens(content)
 
-    def nats(self, model: Decoder, texts: Sequence[str]) -> list[float]:
+    def nats(self, model: Decoder, texts: Sequence[Content]) -> list[float]:
         """Of each text, under the weights that the model wears now."""
         unused = random_for(0, 0, "surprise")
         shown = [
@@ -68,7 +69,7 @@ class Surprise:
         found: list[float] = nats_by_owner.tolist()
         return found
 
-    def batch(self, model: Decoder, texts: Sequence[str], most_tokens: int) -> Batch | None:
+    def batch(self, model: Decoder, texts: Sequence[Content], most_tokens: int) -> Batch | None:
         """One forward pass's worth of the texts, at most about `most_tokens`; None if empty."""
         unused = random_for(0, 0, "surprise")
         examples = [e for text in texts for e in self._framing.examples(text, 0, unused)]

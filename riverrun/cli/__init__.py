@@ -35,13 +35,21 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
             "List what was rejected, show it, send it back.",
         ),
         "generate": ("riverrun.cli.generate:generate", "Let the served model answer a prompt."),
+        "token": ("riverrun.cli.token:token", "Make a token for a client of serving."),
     },
     "What was learned": {
         "versions": ("riverrun.cli.versions:versions", "List the published versions."),
         "trace": ("riverrun.cli.trace:trace", "Go from a version back to the text it learned."),
         "verify": ("riverrun.cli.verify:verify", "Rebuild versions from the log, compare hashes."),
+        "pretrain": ("riverrun.cli.pretrain:pretrain", "Train a model on files or a topic."),
         "model": ("riverrun.cli.model:model", "List, inspect and fetch models."),
         "bench": ("riverrun.cli.bench:bench", "Measure what the documents claim."),
+    },
+    "What the learner is told": {
+        "tell": ("riverrun.cli.tell:tell", "Promote, hold, release, roll back, pause, resume."),
+        "undo": ("riverrun.cli.undo:undo", "Take text out of the weights again."),
+        "quarantine": ("riverrun.cli.tell:quarantine", "Learn nothing of a source for now."),
+        "release": ("riverrun.cli.tell:release_source", "Trust a source again, learn its text."),
     },
     "One process, in the foreground": {
         "broker": ("riverrun.cli.processes:broker", "The embedded Apache Kafka."),

@@ -316,7 +316,7 @@ def memory(rounds: int, json_file: Path | None) -> None:
 @click.option(
     "--records",
     type=click.IntRange(1000, 1_000_000),
-    default=20_000,
+    default=40_000,
     show_default=True,
     help="Records a round.",
 )
@@ -327,8 +327,17 @@ def memory(rounds: int, json_file: Path | None) -> None:
     show_default=True,
     help="Interleaved rounds; the figures are medians.",
 )
+@click.option(
+    "--file",
+    "desk_file",
+    metavar="FILE",
+    type=click.File("rb"),
+    help="Records (lines, `.gz` too) for the comparison at the desk, instead of our own.",
+)
 @json_option
-def clean(records: int, rounds: int, json_file: Path | None) -> None:
+def clean(
+    records: int, rounds: int, desk_file: click.utils.LazyFile | None, json_file: Path | None
+) -> None:
     """The prose profile against a bare faust pass-through, and two workers against one.
 
     Runs a Kafka of its own in a temporary directory. Beside it the same pipeline at the desk and
@@ -337,12 +346,16 @@ def clean(records: int, rounds: int, json_file: Path | None) -> None:
     import msgspec
 
     from bench.clean import run
+    from riverrun.cli.clean import numbered_records
     from riverrun.workspace import replace_file
 
-    result = run(records, rounds, lambda line: click.echo(line, err=True))
+    lines = () if desk_file is None else numbered_records(desk_file, whole=False)
+    desk_values = [value for _, value in lines] or None
+    result = run(records, rounds, desk_values, lambda line: click.echo(line, err=True))
     click.echo(
         f"prose profile {result.records_per_s:,.0f} records/s, {result.ratio:.2f} of bare faust; "
-        f"two workers {result.two_workers:.2f} times one"
+        f"two workers {result.two_workers:.2f} times one "
+        f"({result.two_workers_bound:.2f} where nothing else uses two cores)"
     )
     if json_file is not None:
         replace_file(json_file.absolute(), msgspec.json.encode(result))
@@ -390,6 +403,13 @@ def train(settings: "Settings", rounds: int, json_file: Path | None) -> None:
 )
 @click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True)
 @click.option(
+    "--beside",
+    "others",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="A --json of other strategies on the same data, to show with this run. Can be repeated.",
+)
+@click.option(
     "--plot",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Draw the curves there (PNG; needs matplotlib).",
@@ -400,6 +420,7 @@ def retention(
     strategies: str,
     max_bytes: int | None,
     threads: int,
+    others: tuple[Path, ...],
     plot: Path | None,
     json_file: Path | None,
 ) -> None:
@@ -410,7 +431,7 @@ def retention(
     """
     import msgspec
 
-    from bench.retention import names_in, run
+    from bench.retention import earlier_in, names_in, run
     from riverrun.workspace import replace_file
 
     result = run(
@@ -419,6 +440,7 @@ def retention(
         lambda text: click.echo(text, err=True),
         max_bytes=max_bytes,
         threads=threads,
+        earlier=[earlier_in(path) for path in others],
     )
     for text in result.lines():
         click.echo(text)

@@ -47,8 +47,8 @@ def clean(
 ) -> None:
     """Clean the records of FILE (`.gz` too) and explain every change and rejection.
 
-    A record is a line, text or JSON as in the raw topic; blank lines are skipped. The sums go to
-    stderr.
+    A record is a line, text or JSON as in the raw topic, told by its number; blank lines are
+    skipped. The sums go to stderr.
     """
     from stream.explain import explain
     from stream.pipeline import Pipeline
@@ -60,7 +60,7 @@ def clean(
     repetitions = Repetitions(pipeline)
     now_ms = round(time.time() * 1000)
     sums: Counter[str] = Counter()
-    for number, value in enumerate(records(file, whole)):
+    for number, value in numbered_records(file, whole):
         raw = RawRecord("raw", 0, number, now_ms, None, value, given)
         explanation = repetitions.check(raw, explain(pipeline, raw))
         count(sums, explanation)
@@ -79,26 +79,35 @@ def chosen(stream: "StreamSettings", profile: str | None) -> "StreamSettings":
     )
 
 
-def records(file: click.utils.LazyFile, whole: bool) -> Iterator[bytes]:
-    """The file's records, its bytes as they are."""
+def numbered_records(file: click.utils.LazyFile, whole: bool) -> Iterator[tuple[int, bytes]]:
+    """The file's records, their bytes as they are, with the numbers of their lines from 1 on.
+
+    Raises BadParameter when a file called `.gz` cannot be unpacked.
+    """
     import gzip
+    import zlib
     from typing import cast
 
     opened = cast("IO[bytes]", file)
-    if str(opened.name).endswith(".gz"):
+    name = str(getattr(opened, "name", "-"))
+    if not name.endswith(".gz"):
+        yield from split(opened, whole)
+        return
+    try:
         with gzip.open(opened) as unpacked:
             yield from split(cast("IO[bytes]", unpacked), whole)
-    else:
-        yield from split(opened, whole)
+    # What ends in the middle is an EOFError, which click would take for a Ctrl-D.
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise click.BadParameter(f"{name}: {error}", param_hint="FILE|-") from None
 
 
-def split(opened: IO[bytes], whole: bool) -> Iterator[bytes]:
+def split(opened: IO[bytes], whole: bool) -> Iterator[tuple[int, bytes]]:
     if whole:
-        yield opened.read()
+        yield 1, opened.read()
         return
-    for line in opened:
-        if bare := line.rstrip(b"\r\n"):
-            yield bare
+    for number, line in enumerate(opened, start=1):
+        if line.strip():
+            yield number, line.rstrip(b"\r\n")
 
 
 class Repetitions:
@@ -125,7 +134,7 @@ class Repetitions:
             if key in self._seen:
                 first = self._seen[key]
                 exact = key == marks.exact
-                detail = f"record {first} has {'the same' if exact else 'nearly the same'} text"
+                detail = f"line {first} has {'the same' if exact else 'nearly the same'} text"
                 letter = rejection(raw, "duplicate" if exact else "near_duplicate", detail)
                 return dataclasses.replace(explanation, result=letter, rejected_by="duplicates")
         self._seen.update(dict.fromkeys((marks.exact, *marks.bands), raw.offset))
@@ -150,11 +159,12 @@ def show(number: int, explanation: "Explanation", show_diff: bool) -> None:
 
     result = explanation.result
     if isinstance(result, Rejection):
-        where = explanation.rejected_by
-        click.secho(f"# {number} rejected by {where}: {result.reason}: {result.detail}", fg="red")
+        said = f"rejected by {explanation.rejected_by}: {result.reason}: {result.detail}"
+        click.secho(f"# line {number} {said}", fg="red")
     else:
         language = f", {result.language}" if result.language else ""
-        click.secho(f"# {number} {result.source} ({explanation.profile}{language})", fg="green")
+        said = f"{result.source} ({explanation.profile}{language})"
+        click.secho(f"# line {number} {said}", fg="green")
     for change in explanation.changes:
         click.secho(f"#   {change.stage}: {change.summary()}", fg="yellow")
         if show_diff:
@@ -168,7 +178,7 @@ def json_line(number: int, explanation: "Explanation") -> str:
     import msgspec
 
     row = {
-        "record": number,
+        "line": number,
         "profile": explanation.profile,
         "result": explanation.result,
         "rejected_by": explanation.rejected_by,
@@ -180,6 +190,9 @@ def json_line(number: int, explanation: "Explanation") -> str:
 
 
 def summary(sums: Counter[str]) -> str:
-    first = f"{sums['records']} records, {sums['documents']} documents"
+    first = ", ".join(
+        f"{sums[name]} {name.removesuffix('s') if sums[name] == 1 else name}"
+        for name in ("records", "documents")
+    )
     rest = sorted((name, n) for name, n in sums.items() if name not in ("records", "documents"))
     return "; ".join([first, *(f"{name} {n}" for name, n in rest)])

@@ -90,6 +90,8 @@ def _row(key: str, field: "FieldInfo") -> dict[str, str]:
     from riverrun.settings.rules import takes
 
     default = "unset" if field.default is None else str(field.default) or '""'
+    if isinstance(field.default, tuple) and all(isinstance(one, str) for one in field.default):
+        default = "; ".join(field.default) or "()"
     return {
         "key": key,
         "default": default,

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -167,8 +168,10 @@ def resume(settings: "Settings", source: str) -> None:
     with DeadLetters(settings) as letters:
         marks = letters.resume(source)
     where = ", ".join(f"{partition}:{offset}" for partition, offset in sorted(marks.items()))
-    click.echo(f"{source} flows again from {where} on")
-    click.echo(f"riverrun dead-letters send-back --reason paused --source {source!r}", err=True)
+    named = "every source" if source == "*" else repr(source)
+    click.echo(f"{named} flows from {where} on; what was held back before is sent with")
+    chosen = "" if source == "*" else f" --source {shlex.quote(source)}"
+    click.echo(f"  riverrun dead-letters send-back --reason paused{chosen}")
 
 
 def _fits(letter: "Letter", reason: str | None, source: str | None) -> bool:

@@ -81,11 +81,11 @@ def generate(
 
 
 def _client(settings: "Settings", address: str | None) -> "Client":
-    from riverrun.client import Client
+    from riverrun.connect import connect
     from riverrun.workspace import Workspace
 
     if address is None:
         record = Workspace(settings.data_dir).wait_ready("serving", FIND_TIMEOUT_S)
         assert record.address is not None, "a ready server has an address"
         address = record.address
-    return Client(address)
+    return connect(settings, address)

@@ -38,8 +38,8 @@ def produce(
 ) -> None:
     """Send each line of the FILEs (none or `-`: standard input) to be learned.
 
-    A line is text, or a JSON object with a `text` (and `source`, `id`, `timestamp`, `language`).
-    Blank lines are skipped.
+    A line is text, or a JSON object with a `text`, with `messages`, or with `prompt` and
+    `completion` (and `source`, `id`, `timestamp`, `language`). Blank lines are skipped.
     """
     from riverrun.produce import RawProducer
 
@@ -86,11 +86,14 @@ def content_type(value: bytes) -> str | None:
     """What a line that begins with `{` is. Said, since the stream takes any object for JSON."""
     if not value.lstrip().startswith(b"{"):
         return None
+    from riverrun.records import RAW_FORMS
+
     try:
         fields = json.loads(value)
     except (ValueError, RecursionError):
         return PLAIN
-    return JSON if isinstance(fields, dict) and "text" in fields else PLAIN
+    is_record = any(name in fields for form in RAW_FORMS for name in form)
+    return JSON if is_record else PLAIN
 
 
 class Progress:

@@ -114,7 +114,7 @@ def _processes(processes: list[ProcessStatus]) -> Table:
             _count(process.pid, plain=True),
             _duration(process.uptime_s),
             Text(_count(process.restarts), "red" if process.restarts else ""),
-            process.address or "-",
+            "  ".join(filter(None, (process.address, process.http_address))) or "-",
         )
     return table
 
@@ -157,7 +157,7 @@ def _learning(now: SystemStatus, history: History) -> RenderableType:
 def _serving(now: SystemStatus, history: History) -> RenderableType:
     serving = now.serving
     if serving is None:
-        return Text("serving does not answer", "red")
+        return Text(now.serving_error or "serving does not answer", "red")
     rows = _rows()
     version, load = serving.version, serving.load
     if version is not None:

@@ -52,6 +52,8 @@ def tail(
     directory = Workspace(settings.data_dir).directory("tail")
     with _alone(directory / "lock"):
         positions = Positions(directory / "positions.json")
+        for path in files:
+            _check_there(path, once and str(path.absolute()) not in positions.reached)
         followers = [
             Follower(
                 path,
@@ -68,7 +70,24 @@ def tail(
             producer = stack.enter_context(RawProducer(settings))
             _follow(followers, source, positions, producer, stop, once)
             _save(producer, positions)
-        click.echo(f"{producer.receipt.num_records} records acknowledged")
+        for follower in followers:
+            if follower.num_waiting_bytes:
+                click.echo(
+                    f"{follower.path}: its last line ({follower.num_waiting_bytes} bytes) has no "
+                    "end yet and was not sent",
+                    err=True,
+                )
+        num_records = producer.receipt.num_records
+        click.echo(f"{num_records} record{'' if num_records == 1 else 's'} acknowledged")
+
+
+def _check_there(path: Path, needed: bool) -> None:
+    """Nobody waits an hour for a name with a letter wrong."""
+    if path.exists():
+        return
+    if needed:
+        raise click.BadParameter(f"{path}: no such file", param_hint="FILE")
+    click.echo(f"{path} is not there; it is followed when it comes", err=True)
 
 
 def _follow(

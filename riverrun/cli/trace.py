@@ -56,7 +56,7 @@ def trace(
 
 def _found(manifest: "Manifest", topic: "CleanTopic") -> Iterator["TracedDocument | Missing"]:
     for span in manifest.learned:
-        yield from topic.read(span)
+        yield from topic.read(span, manifest.left_out)
 
 
 def _as_dict(manifest: "Manifest", topic: "CleanTopic | None") -> dict[str, Any]:
@@ -75,6 +75,7 @@ def _as_dict(manifest: "Manifest", topic: "CleanTopic | None") -> dict[str, Any]
     return {
         "version": manifest.version,
         "parent": manifest.parent,
+        "replaces": manifest.replaces,
         "step": manifest.step,
         "created_ms": manifest.created_ms,
         "offsets": {str(partition): offset for partition, offset in manifest.offsets.items()},
@@ -89,6 +90,8 @@ def _print(manifest: "Manifest", topic: "CleanTopic | None", *, full: bool) -> N
 
     num = sum(span.num_documents for span in manifest.learned)
     since = f"since {manifest.parent}" if manifest.parent else "since the beginning"
+    if manifest.replaces is not None:
+        since += f" (its run replaces {manifest.replaces})"
     title = click.style(manifest.version, bold=True)
     click.echo(f"{title}  step {manifest.step:,}, {_documents(num)} {since}")
     if topic is None:

@@ -8,6 +8,8 @@ from riverrun.cli.options import as_json as json_option
 from riverrun.cli.options import settings_options
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from riverrun.settings import Settings
     from riverrun.store import Manifest
 
@@ -48,6 +50,10 @@ def _row(manifest: "Manifest", promoted: str | None, has_weights: bool) -> dict[
         "metrics": manifest.metrics,
         "decision": manifest.decision,
         "reason": manifest.reason,
+        "consequences": [
+            " ".join([one.kind.replace("_", " "), one.subject]).strip()
+            for one in manifest.consequences
+        ],
     }
 
 
@@ -59,8 +65,19 @@ def _print(rows: list[dict[str, Any]]) -> None:
     from rich.text import Text
 
     table = Table(box=None, header_style="dim", pad_edge=False)
-    for name in ("", "version", "step", "made", "documents", "loss", "weights", "parent"):
-        right = name in ("step", "documents", "loss")
+    for name in (
+        "",
+        "version",
+        "step",
+        "made",
+        "documents",
+        "loss",
+        "held-out",
+        "decision",
+        "weights",
+        "parent",
+    ):
+        right = name in ("step", "documents", "loss", "held-out")
         table.add_column(name, justify="right" if right else "left", no_wrap=True)
     for row in rows:
         made = datetime.fromtimestamp(row["created_ms"] / 1000)
@@ -72,6 +89,8 @@ def _print(rows: list[dict[str, Any]]) -> None:
             f"{made:%Y-%m-%d %H:%M:%S}",
             f"{row['documents']:,}",
             "-" if loss is None else f"{loss:.3f}",
+            _ratio(row["metrics"].get("held_out_ratio")),
+            _decision(row),
             "kept" if row["weights"] else "dropped",
             row["parent"] or "-",
         )
@@ -81,6 +100,24 @@ def _print(rows: list[dict[str, Any]]) -> None:
         console = Console(highlight=False, width=200)
     console.print(table)
     console.print(Text("● is what serving uses", "dim"))
+    held = [row for row in rows if row["decision"] != "promote"]
+    if held:
+        console.print(Text(f"{held[-1]['version']}: {held[-1]['reason']}", "dim"))
 
+
+def _ratio(value: float | None) -> str:
+    """Held-out loss against the best version."""
+    return "-" if value is None else f"x{value:.3f}"
+
+
+def _decision(row: dict[str, Any]) -> "Text":
+    """What the gate decided, and what it did besides."""
+    from rich.text import Text
+
+    words = [row["decision"].replace("_", " "), *row["consequences"]]
+    return Text(", ".join(words), STYLES.get(row["decision"], ""))
+
+
+STYLES = {"hold": "yellow", "roll_back": "red"}
 
 LOSSES = ("prequential_loss", "loss")

@@ -47,7 +47,8 @@ class AsyncClient:
         **security: Any,
     ) -> None:
         """
-        security: `tls`, `tls_ca`, `tls_cert`, `tls_key`, `token`, as `Security` takes them.
+        security: `tls`, `tls_ca`, `tls_cert`, `tls_key`, `tls_name`, `token`, as `Security` takes
+            them.
 
         Raises:
             InvalidValue: files that cannot be read, or a token without TLS to another machine.

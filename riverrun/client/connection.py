@@ -13,7 +13,7 @@ import grpc.aio
 from riverrun.errors import InvalidValue
 from riverrun.v1 import admin_pb2_grpc, feedback_pb2_grpc, generation_pb2_grpc, model_pb2_grpc
 
-OPTIONS = [
+OPTIONS: list[tuple[str, int | str]] = [
     ("grpc.max_receive_message_length", 4 * 1024 * 1024),
     # Each client its own connection: gRPC would share one among all of a process.
     ("grpc.use_local_subchannel_pool", 1),
@@ -25,7 +25,8 @@ class Security:
     """How a client proves itself and knows the server.
 
     tls_ca: PEM file of the authority that signed the server's certificate. tls_cert, tls_key: our
-    own, for mutual TLS. tls: TLS by the system's authorities, where no `tls_ca` is given.
+    own, for mutual TLS. tls: TLS by the system's authorities, where no `tls_ca` is given. tls_name:
+    the name that the certificate must have, where it is not the address.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Security:
         tls_ca: str | Path | None = None,
         tls_cert: str | Path | None = None,
         tls_key: str | Path | None = None,
+        tls_name: str | None = None,
         token: str | None = None,
     ) -> None:
         """
@@ -49,6 +51,9 @@ class Security:
         self.is_tls = tls or tls_ca is not None or tls_cert is not None
         self._pem = [_read(name, path) for name, path in _files(tls_ca, tls_key, tls_cert)]
         self.token = token
+        self.options = list(OPTIONS)
+        if tls_name is not None:
+            self.options.append(("grpc.ssl_target_name_override", tls_name))
 
     def credentials(self) -> Any:
         root, key, chain = self._pem
@@ -70,14 +75,14 @@ class Security:
 def channel(address: str, security: Security) -> Any:
     security.check(address)
     if security.is_tls:
-        return grpc.secure_channel(address, security.credentials(), OPTIONS)
+        return grpc.secure_channel(address, security.credentials(), security.options)
     return grpc.insecure_channel(address, OPTIONS)
 
 
 def aio_channel(address: str, security: Security) -> Any:
     security.check(address)
     if security.is_tls:
-        return grpc.aio.secure_channel(address, security.credentials(), OPTIONS)
+        return grpc.aio.secure_channel(address, security.credentials(), security.options)
     return grpc.aio.insecure_channel(address, OPTIONS)
 
 

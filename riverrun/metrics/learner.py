@@ -29,7 +29,8 @@ class LearnerMetrics:
         )
         self.dropped = Counter(
             "riverrun_learner_dropped",
-            "Clean records not learned: `repeated` raw offsets, `bad_record`, `empty`.",
+            "Clean records not learned: `repeated` raw offsets, `bad_record`, `empty`, `undone`, "
+            "or `expired` in quarantine.",
             ["reason"],
             registry=registry,
         )
@@ -105,6 +106,58 @@ class LearnerMetrics:
         self.versions = Counter(
             "riverrun_learner_versions", "Versions by decision.", ["kind"], registry=registry
         )
+        self.decisions = Counter(
+            "riverrun_learner_decisions",
+            "What the gate decided: `promote`, `hold`, `roll_back`, `lower_rate`, `quarantine`, …",
+            ["action"],
+            registry=registry,
+        )
+        self.rolled_back_documents = Counter(
+            "riverrun_learner_rolled_back_documents",
+            "Documents learned since the version that was gone back to; what is left out of them "
+            "is in the manifests.",
+            registry=registry,
+        )
+        self.judging_share = Gauge(
+            "riverrun_learner_judging_share",
+            "Of the learner's time since its start, what judging took.",
+            registry=registry,
+        )
+        self.judging_seconds = Counter(
+            "riverrun_learner_judging_seconds", "Time that judging took.", registry=registry
+        )
+        self.held_out_ratio = Gauge(
+            "riverrun_learner_held_out_ratio",
+            "Held-out loss of the last candidate over the best promoted version's, same texts.",
+            registry=registry,
+        )
+        self.control_ratio = Gauge(
+            "riverrun_learner_control_ratio",
+            "Perplexity of control text under the last candidate over the untouched model's.",
+            registry=registry,
+        )
+        self.general_share = Gauge(
+            "riverrun_learner_general_share",
+            "Knowledge probes passed over those that the untouched model passed.",
+            registry=registry,
+        )
+        self.budget_used = Gauge(
+            "riverrun_learner_budget_used",
+            "Of the loss of old knowledge that the operator allows, what is used.",
+            registry=registry,
+        )
+        self.probe_share = Gauge(
+            "riverrun_learner_probe_share",
+            "Of a probe group's tasks, those that were passed last.",
+            ["group"],
+            registry=registry,
+        )
+        self.probes_skipped = Counter(
+            "riverrun_learner_probes_skipped",
+            "Probe groups not run when they were due: no `time`, or `scratch` models know nothing.",
+            ["group", "why"],
+            registry=registry,
+        )
         self.publish_seconds = Histogram(
             "riverrun_learner_publish_seconds",
             "Time to write one version.",
@@ -136,6 +189,31 @@ class LearnerMetrics:
         self.replayed_steps = Counter(
             "riverrun_learner_replayed_steps",
             "Steps done again from the journal after a restart.",
+            registry=registry,
+        )
+        self.quarantined_documents = Counter(
+            "riverrun_learner_quarantined_documents",
+            "Documents that were diverted since their source is in quarantine.",
+            ["source"],
+            registry=registry,
+        )
+        self.quarantine_waiting = Gauge(
+            "riverrun_learner_quarantine_waiting_documents",
+            "Documents that are kept in quarantine, or released and not yet learned.",
+            ["source"],
+            registry=registry,
+        )
+        self.quarantined_labels: set[str] = set()
+        self.held = Gauge(
+            "riverrun_learner_held", "1 while an operator holds promotion.", registry=registry
+        )
+        self.paused = Gauge(
+            "riverrun_learner_paused", "1 while an operator pauses learning.", registry=registry
+        )
+        self.commands = Counter(
+            "riverrun_learner_commands",
+            "Operators' commands; outcome is the kind of the answer.",
+            ["kind", "outcome"],
             registry=registry,
         )
         self._sources: set[str] = set()

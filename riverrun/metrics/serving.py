@@ -22,15 +22,31 @@ class ServingMetrics:
             buckets=LATENCY_S,
             registry=registry,
         )
+        self.answer_seconds = Histogram(
+            "riverrun_serving_answer_seconds",
+            "Time of calls that weights answered, by the age of these (live, previous, "
+            "older) and gRPC code.",
+            ["version", "code"],
+            buckets=LATENCY_S,
+            registry=registry,
+        )
+        self.queue_seconds = Histogram(
+            "riverrun_serving_queue_seconds",
+            "Time that a request waited for a row.",
+            buckets=LATENCY_S,
+            registry=registry,
+        )
         self.first_token_seconds = Histogram(
             "riverrun_serving_first_token_seconds",
-            "Time from admission to the first token.",
+            "Time from admission to the first token, by the age of the version that gave it.",
+            ["version"],
             buckets=LATENCY_S,
             registry=registry,
         )
         self.between_tokens_seconds = Histogram(
             "riverrun_serving_between_tokens_seconds",
-            "Time between two tokens of a row.",
+            "Time between two tokens of a row, by the age of the version that gave them.",
+            ["version"],
             buckets=LATENCY_S,
             registry=registry,
         )
@@ -67,6 +83,13 @@ class ServingMetrics:
         self.refused_versions = Counter(
             "riverrun_serving_refused_versions",
             "Versions that failed hash, names, shapes or finiteness; the old one stays.",
+            registry=registry,
+        )
+        self.reloads = Counter(
+            "riverrun_serving_reloads",
+            "Changed files of `tokens` or of the `certificate`: taken (`done`), or wrong and "
+            "left (`failed`).",
+            ["what", "outcome"],
             registry=registry,
         )
         self.load_seconds = Histogram(

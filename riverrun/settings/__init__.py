@@ -11,6 +11,8 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from riverrun.settings.client import ClientSettings
+from riverrun.settings.gate import GateSettings
 from riverrun.settings.kafka import BrokerSettings, KafkaSettings
 from riverrun.settings.learner import LearnerSettings
 from riverrun.settings.section import Section
@@ -22,6 +24,8 @@ from riverrun.settings.watch import WatchSettings
 
 __all__ = [
     "BrokerSettings",
+    "ClientSettings",
+    "GateSettings",
     "KafkaSettings",
     "LearnerSettings",
     "Section",
@@ -53,11 +57,16 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="What the log files hold."
     )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="Form of the log lines: for people, or one JSON object a line."
+    )
     kafka: KafkaSettings = KafkaSettings()
     broker: BrokerSettings = BrokerSettings()
     stream: StreamSettings = StreamSettings()
     learner: LearnerSettings = LearnerSettings()
     watch: WatchSettings = WatchSettings()
+    gate: GateSettings = GateSettings()
     store: StoreSettings = StoreSettings()
     serving: ServingSettings = ServingSettings()
+    client: ClientSettings = ClientSettings()
     supervisor: SupervisorSettings = SupervisorSettings()

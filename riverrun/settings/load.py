@@ -21,8 +21,27 @@ from riverrun.workspace import Workspace, replace_file
 
 Layer = dict[str, Any]
 
-NOT_SETTINGS = {"RIVERRUN_CACHE", "RIVERRUN_SUPERVISED"}
-PATHS = {"data_dir", "origin_file", "ssl_cafile", "ssl_certfile", "ssl_keyfile"}
+NOT_SETTINGS = {
+    "RIVERRUN_CACHE",
+    "RIVERRUN_SUPERVISED",
+    "RIVERRUN_TEST_DATA",
+    "RIVERRUN_TEST_KILLS",
+    "RIVERRUN_TOKEN",
+}
+PATHS = {
+    "control_file",
+    "data_dir",
+    "origin_file",
+    "ssl_cafile",
+    "ssl_certfile",
+    "ssl_keyfile",
+    "tls_ca",
+    "tls_cert",
+    "tls_client_ca",
+    "tls_key",
+    "token_file",
+    "tokens_file",
+}
 
 
 def load_settings(

@@ -105,6 +105,9 @@ def _unknown(key: str, value: object, known: list[str]) -> UnknownSetting:
 def explain(error: ValidationError, given: Mapping[str, Any]) -> InvalidValue:
     """The first fault, with its key, its value and what the key takes."""
     path = [str(part) for part in error.errors()[0]["loc"]]
+    cause = error.errors()[0].get("ctx", {}).get("error")
+    if isinstance(cause, InvalidValue):
+        return cause
     value: Any = given
     for part in path:
         value = value.get(part) if isinstance(value, Mapping) else value

@@ -1,5 +1,6 @@
 """Settings of serving."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -11,9 +12,61 @@ class ServingSettings(Section):
     """gRPC out."""
 
     host: str = Field(
-        "127.0.0.1", description="Address to listen on. Loopback: there is no authentication yet."
+        "127.0.0.1",
+        description="Address to listen on. One that is not loopback needs `tls_cert` and "
+        "`tokens_file`.",
     )
     port: int = Field(0, ge=0, le=65535, description="gRPC port. 0: a free one, kept from then on.")
+    http: bool = Field(True, description="Whether to serve the OpenAI-compatible HTTP API too.")
+    http_port: int = Field(
+        0, ge=0, le=65535, description="HTTP port. 0: a free one, kept from then on."
+    )
+    tls_cert: Path | None = Field(
+        None,
+        description="PEM file of the certificate and its chain, for both ports. Read again when "
+        "it changes.",
+    )
+    tls_key: Path | None = Field(None, description="PEM file of the certificate's key.")
+    tls_client_ca: Path | None = Field(
+        None,
+        description="PEM file of authorities: only clients with a certificate of theirs are let "
+        "in (mutual TLS).",
+    )
+    tokens_file: Path | None = Field(
+        None,
+        description="File of bearer tokens, one `NAME ROLE TOKEN` a line; `riverrun token` makes "
+        "one. Read again when it changes. Unset: whoever reaches the port may do everything.",
+    )
+    allow_insecure: bool = Field(
+        False,
+        description="Listen on an address that is not loopback without TLS or without tokens. For "
+        "a network that something else protects.",
+    )
+    max_message_bytes: int = Field(
+        4_194_304,
+        ge=4096,
+        le=268_435_456,
+        description="Size of a request at most, gRPC or HTTP; far above any prompt that fits.",
+    )
+    max_streams: int = Field(
+        1024,
+        ge=1,
+        le=1_000_000,
+        description="Calls that one gRPC connection may have open; its client holds further ones "
+        "back.",
+    )
+    keepalive_s: float = Field(
+        30.0,
+        ge=1,
+        le=86_400,
+        description="A gRPC connection that is silent for so long is asked whether it lives, and "
+        "closed after 10 s without a reply: its rows are free then.",
+    )
+    access_log: bool = Field(
+        False,
+        description="One line for every call: id, method, code, version, tokens, seconds, name of "
+        "the token. Never a prompt or a token.",
+    )
     max_rows: int = Field(
         8, ge=1, le=1024, description="Requests decoded at once; more wait in the queue."
     )

@@ -171,6 +171,8 @@ class System:
             child.ready_s = time.monotonic()
             self._metrics.up.labels(child.name).set(1)
             address = f" at {record.address}" if record.address else ""
+            if record.http_address:
+                address += f" and {record.http_address}/v1"
             self._tell("ready", f"ready in {waited_s:.1f} s{address}", child)
         elif waited_s > self._limits.start_timeout_s:
             child.kill()

@@ -33,15 +33,20 @@ class GenerationStub:
     the server makes one. Every reply and every error carries it back as trailing metadata; feedback
     names an answer by it.
 
+    Metadata: `authorization: Bearer TOKEN`, where the server has tokens. Each has a role: `read` may call
+    Generation and Model, `feedback` Feedback too, `admin` Admin too. Health and reflection take none.
+
     Errors of all services, each with a google.rpc.ErrorInfo (domain "riverrun", a reason, and the
     request's id in its metadata):
 
     INVALID_ARGUMENT: a field out of its range, named by a BadRequest field violation.
+    UNAUTHENTICATED: no token, or one that the server does not know.
+    PERMISSION_DENIED: the token's role is not enough; ErrorInfo's metadata has the least `role` that is.
     NOT_FOUND: no version, and no reply, of that name.
     ALREADY_EXISTS: an id that was used for something else.
     FAILED_PRECONDITION: a version whose weights are gone or refused.
     RESOURCE_EXHAUSTED: too many requests are open; RetryInfo says when to try again. Without
-    RetryInfo: a message above 4 MiB.
+    RetryInfo: a message above `serving.max_message_bytes` (4 MiB by default).
     ABORTED: an answer that held weights for longer than serving.max_pin_s after they were live no more,
     or whose client did not read it; the text so far was sent.
     UNAVAILABLE: no version is loaded yet, the server drains, or Kafka or the store is away; RetryInfo
@@ -101,15 +106,20 @@ class GenerationServicer:
     the server makes one. Every reply and every error carries it back as trailing metadata; feedback
     names an answer by it.
 
+    Metadata: `authorization: Bearer TOKEN`, where the server has tokens. Each has a role: `read` may call
+    Generation and Model, `feedback` Feedback too, `admin` Admin too. Health and reflection take none.
+
     Errors of all services, each with a google.rpc.ErrorInfo (domain "riverrun", a reason, and the
     request's id in its metadata):
 
     INVALID_ARGUMENT: a field out of its range, named by a BadRequest field violation.
+    UNAUTHENTICATED: no token, or one that the server does not know.
+    PERMISSION_DENIED: the token's role is not enough; ErrorInfo's metadata has the least `role` that is.
     NOT_FOUND: no version, and no reply, of that name.
     ALREADY_EXISTS: an id that was used for something else.
     FAILED_PRECONDITION: a version whose weights are gone or refused.
     RESOURCE_EXHAUSTED: too many requests are open; RetryInfo says when to try again. Without
-    RetryInfo: a message above 4 MiB.
+    RetryInfo: a message above `serving.max_message_bytes` (4 MiB by default).
     ABORTED: an answer that held weights for longer than serving.max_pin_s after they were live no more,
     or whose client did not read it; the text so far was sent.
     UNAVAILABLE: no version is loaded yet, the server drains, or Kafka or the store is away; RetryInfo
@@ -223,15 +233,20 @@ class Generation:
     the server makes one. Every reply and every error carries it back as trailing metadata; feedback
     names an answer by it.
 
+    Metadata: `authorization: Bearer TOKEN`, where the server has tokens. Each has a role: `read` may call
+    Generation and Model, `feedback` Feedback too, `admin` Admin too. Health and reflection take none.
+
     Errors of all services, each with a google.rpc.ErrorInfo (domain "riverrun", a reason, and the
     request's id in its metadata):
 
     INVALID_ARGUMENT: a field out of its range, named by a BadRequest field violation.
+    UNAUTHENTICATED: no token, or one that the server does not know.
+    PERMISSION_DENIED: the token's role is not enough; ErrorInfo's metadata has the least `role` that is.
     NOT_FOUND: no version, and no reply, of that name.
     ALREADY_EXISTS: an id that was used for something else.
     FAILED_PRECONDITION: a version whose weights are gone or refused.
     RESOURCE_EXHAUSTED: too many requests are open; RetryInfo says when to try again. Without
-    RetryInfo: a message above 4 MiB.
+    RetryInfo: a message above `serving.max_message_bytes` (4 MiB by default).
     ABORTED: an answer that held weights for longer than serving.max_pin_s after they were live no more,
     or whose client did not read it; the text so far was sent.
     UNAVAILABLE: no version is loaded yet, the server drains, or Kafka or the store is away; RetryInfo

@@ -28,9 +28,11 @@ async def sequence_of(
     tokenizer: Tokenizer,
     context_tokens: int,
     sink: Sink,
+    default_max_tokens: int = DEFAULT_MAX_TOKENS,
 ) -> Sequence:
     """
     asked: the request's input, from `input_of`.
+    default_max_tokens: for a request that does not say how many; fewer where there is no room.
 
     Raises:
         InvalidValue: the field, its value and what it takes.
@@ -42,7 +44,7 @@ async def sequence_of(
     return Sequence(
         tokens=tokens,
         sink=sink,
-        max_tokens=_max_tokens(request, asked, len(tokens), context_tokens),
+        max_tokens=_max_tokens(request, asked, len(tokens), context_tokens, default_max_tokens),
         sampling=sampling,
         text=AnswerText(tokenizer, stops),
         num_logprobs=num_logprobs,
@@ -50,7 +52,11 @@ async def sequence_of(
 
 
 def _max_tokens(
-    request: GenerateRequest, asked: Input, num_prompt_tokens: int, context_tokens: int
+    request: GenerateRequest,
+    asked: Input,
+    num_prompt_tokens: int,
+    context_tokens: int,
+    default_max_tokens: int,
 ) -> int:
     room = context_tokens - num_prompt_tokens
     if num_prompt_tokens < 1:
@@ -68,7 +74,7 @@ def _max_tokens(
             f"at most {room} beside {num_prompt_tokens} prompt tokens "
             f"(context_tokens is {context_tokens})",
         )
-    return request.max_tokens or min(DEFAULT_MAX_TOKENS, room)
+    return request.max_tokens or min(default_max_tokens, room)
 
 
 def _sampling(given: pb.Sampling) -> Sampling:

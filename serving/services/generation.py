@@ -18,7 +18,7 @@ from riverrun.v1 import generation_pb2_grpc as rpc
 from serving.call import Call, current_call
 from serving.mailbox import Mailbox
 from serving.replies import Reply
-from serving.requests.generate import GenerateRequest, sequence_of
+from serving.requests.generate import DEFAULT_MAX_TOKENS, GenerateRequest, sequence_of
 from serving.requests.inputs import input_of
 from serving.requests.texts import texts_to_embed, texts_to_score
 from serving.requests.version_choice import wanted_of
@@ -87,6 +87,7 @@ class Generation(rpc.GenerationServicer):
                 )
 
             deltas, manifest = await self._batch(request, [make(i) for i in range(len(texts))])
+            current_call().version = manifest.version
         scores = [
             score_proto(delta.scores or (), text.num_bytes, tokenizer, per_token=request.per_token)
             for delta, text in zip(deltas, texts, strict=True)
@@ -107,6 +108,7 @@ class Generation(rpc.GenerationServicer):
                 )
 
             deltas, manifest = await self._batch(request, [make(i) for i in range(len(texts))])
+            current_call().version = manifest.version
         embeddings = [
             pb.Embedding(values=delta.embedding or (), tokens=len(text.tokens))
             for delta, text in zip(deltas, texts, strict=True)
@@ -188,10 +190,15 @@ class Generation(rpc.GenerationServicer):
 
 
 async def answer(
-    state: State, request: GenerateRequest, *, mailbox: Mailbox | None = None
+    state: State,
+    request: GenerateRequest,
+    default_max_tokens: int = DEFAULT_MAX_TOKENS,
+    *,
+    mailbox: Mailbox | None = None,
 ) -> AsyncGenerator[Delta, None]:
     """The deltas of one answer; a whole one is remembered for feedback. Any front may call it.
 
+    default_max_tokens: for a request that does not say how many; fewer where there is no room.
     mailbox: where they gather, for a caller who gives up on slow readers.
 
     Raises:
@@ -203,25 +210,35 @@ async def answer(
     engine, tokenizer = state.require()
     assert state.pinning is not None
     texts: list[str] = []
+    call = current_call()
     with state.open_answer():
         wanted = wanted_of(request.version, may_follow=True)
         mailbox = mailbox or Mailbox(state.settings.serving.max_unread_tokens)
         asked = input_of(request)
         sequence = await sequence_of(
-            request, asked, tokenizer, engine.cache.context_tokens, mailbox.put
+            request,
+            asked,
+            tokenizer,
+            engine.cache.context_tokens,
+            mailbox.put,
+            default_max_tokens,
         )
         sequence.follows = wanted.follows
-        sequence.client = current_call().client
-        sequence.pin = await state.pinning.pin(wanted, current_call().deadline)
+        sequence.client = call.client
+        sequence.pin = await state.pinning.pin(wanted, call.deadline)
         slow = state.tally.metrics.ended_early.labels("slow_reader")
         async with aclosing(deltas_of(engine, sequence, mailbox, slow.inc)) as deltas:
             async for delta in deltas:
                 texts.append(delta.text)
+                call.version = sequence.first_version
+                call.num_prompt_tokens = sequence.num_prompt_tokens
+                call.num_tokens += delta.num_tokens
                 if delta.end is not None:
-                    version = delta.end.manifest.version
-                    request_id = current_call().request_id
+                    version = call.version = delta.end.manifest.version
+                    call.num_tokens = delta.end.num_tokens
                     # Before the caller has it, so that his feedback cannot come first.
-                    state.replies.remember(Reply(request_id, asked.turns, "".join(texts), version))
+                    reply = Reply(call.request_id, asked.turns, "".join(texts), version)
+                    state.replies.remember(reply)
                 yield delta
 
 

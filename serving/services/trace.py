@@ -54,7 +54,7 @@ def _events(line: Iterator[Manifest], settings: Settings | None) -> Generator[Ev
                 yield Event(span=_span_proto(span))
                 if settings is not None:
                     topic = topic or stack.enter_context(CleanTopic(settings))
-                    yield from map(_found_proto, topic.read(span))
+                    yield from map(_found_proto, topic.read(span, manifest.left_out))
 
 
 def _span_proto(span: Span) -> version_pb2.Span:

@@ -61,14 +61,18 @@ def drop_boilerplate(draft: Draft, _: ProfileSettings) -> Draft:
     """The text without the lines that every page has."""
     text = draft.text
     folded = text.lower()
-    if not has_any(folded, ASCII_STEMS if text.isascii() else STEMS) and not has_any(text, BARS):
+    phrases: tuple[str, ...] = ()
+    if has_any(folded, ASCII_STEMS if text.isascii() else STEMS):
+        phrases = tuple(phrase for phrase in PHRASES if phrase in folded)
+    bars = has_any(text, BARS)
+    if not phrases and not bars:
         return draft
     lines = text.split("\n")
-    menus = [is_menu(line) for line in lines]
+    menus = [bars and is_menu(line) for line in lines]
     kept = [
         line
         for index, line in enumerate(lines)
-        if not says_boilerplate(line) and not (menus[index] and not in_table(menus, index))
+        if not says_one_of(phrases, line) and not (menus[index] and not in_table(menus, index))
     ]
     return draft if len(kept) == len(lines) else draft.with_text("\n".join(kept))
 
@@ -81,16 +85,17 @@ def has_any(text: str, parts: tuple[str, ...]) -> bool:
     return False
 
 
-def says_boilerplate(line: str) -> bool:
+def says_one_of(phrases: tuple[str, ...], line: str) -> bool:
     """A short line with one of the phrases; a long sentence only mentions it."""
-    if not line or len(line) > MAX_LINE_CHARACTERS:
+    if not phrases or not line or len(line) > MAX_LINE_CHARACTERS:
         return False
-    folded = line.lower()
-    return any(phrase in folded for phrase in PHRASES) and len(folded.split()) <= MAX_WORDS
+    return has_any(folded := line.lower(), phrases) and len(folded.split()) <= MAX_WORDS
 
 
 def is_menu(line: str) -> bool:
-    return len(line) <= MAX_LINE_CHARACTERS and MENU.fullmatch(line) is not None
+    if len(line) > MAX_LINE_CHARACTERS or not has_any(line, BARS):
+        return False
+    return MENU.fullmatch(line) is not None
 
 
 def in_table(menus: list[bool], index: int) -> bool:

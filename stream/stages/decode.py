@@ -8,8 +8,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from riverrun.records import Message, text_of
 from stream.rejected import Rejected, bad_field
 from stream.stages.content_type import JSON_TYPES, TEXT_TYPES, read_content_type
+from stream.stages.conversation import is_supervised, read_conversation
 from stream.stages.timestamp import timestamp_of_json
 
 MAX_SOURCE_CHARACTERS = 200
@@ -20,7 +22,11 @@ MAX_ID_CHARACTERS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """The text, and what its record says of itself. None: it does not say."""
+    """The text, and what its record says of itself. None: it does not say.
+
+    messages: of a supervised record; `text` is then their contents. names: of the fields that these
+    came from.
+    """
 
     text: str
     source: str | None = None
@@ -28,6 +34,8 @@ class Decoded:
     timestamp_ms: int | None = None
     language: str | None = None
     content_type: str | None = None
+    messages: tuple[Message, ...] | None = None
+    names: tuple[str, ...] = ()
 
 
 def decode(value: bytes, content_type: str | None) -> Decoded:
@@ -55,7 +63,11 @@ def decode(value: bytes, content_type: str | None) -> Decoded:
         return Decoded(text)
     if not isinstance(fields, dict):
         raise Rejected("bad_json", f"wanted a JSON object, got {type(fields).__name__}")
-    return _read(fields)
+    try:
+        return _read(fields)
+    except Rejected as rejected:
+        rejected.source = _named_source(fields)
+        raise
 
 
 def _text(value: bytes, charset: str | None) -> str:
@@ -73,14 +85,28 @@ def _text(value: bytes, charset: str | None) -> str:
         raise Rejected("not_utf8", f"{at} ({error.reason})") from None
 
 
+def _named_source(fields: dict[str, Any]) -> str | None:
+    """Whom a record that is refused says that it is from: whose rejections they are."""
+    try:
+        return _name(fields, "source", MAX_SOURCE_CHARACTERS)
+    except Rejected:
+        return None
+
+
 def _begins_object(text: str) -> bool:
     """For the rare text with much space before its first character."""
     return text[:1].isspace() and text.lstrip().startswith("{")
 
 
 def _read(fields: dict[str, Any]) -> Decoded:
+    messages: tuple[Message, ...] | None = None
+    names: tuple[str, ...] = ()
     text = fields.get("text")
-    if not isinstance(text, str):
+    if is_supervised(fields):
+        messages, names = read_conversation(fields)
+        messages = tuple(Message(m.role, without_surrogates(m.content)) for m in messages)
+        text = text_of(messages)
+    elif not isinstance(text, str):
         got = text if "text" in fields else "no such field"
         raise bad_field("text", got, "a string")
     return Decoded(
@@ -90,6 +116,8 @@ def _read(fields: dict[str, Any]) -> Decoded:
         timestamp_ms=timestamp_of_json(fields.get("timestamp")),
         language=_name(fields, "language", 35),
         content_type=_text_type(fields),
+        messages=messages,
+        names=names,
     )
 
 

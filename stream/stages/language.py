@@ -2,13 +2,14 @@
 
 Asks three judges, the cheapest first: the script, when only one language uses it; the most
 frequent words of eight languages, when one of them is far ahead; py3langid. The last takes 40 to
-90 us and is loaded at the first text that needs it (0.7 s); the first two answer nearly all prose
-in 10.
+90 us, and 0.7 s to load, for which a worker has a thread (`load_model`); the first two answer
+nearly all prose in 10.
 A text too short gets no guess. Never changes the text. Called by the pipeline.
 """
 
 import functools
 import re
+import threading
 from typing import Any
 
 from riverrun.settings.profile import ProfileSettings
@@ -109,12 +110,25 @@ def by_frequent_words(words: list[str]) -> str | None:
 
 
 def by_model(sample: str, min_probability: float) -> str | None:
-    language, probability = _identifier().classify(sample)
+    language, probability = _model().classify(sample)
     return str(language) if probability >= min_probability else None
 
 
+def load_model() -> None:
+    """Load py3langid now, on any thread, not at the first text that needs it."""
+    _model()
+
+
+_loading = threading.Lock()
+
+
+def _model() -> Any:
+    with _loading:
+        return _loaded_model()
+
+
 @functools.cache
-def _identifier() -> Any:
+def _loaded_model() -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

@@ -7,18 +7,28 @@ Called by the pii stage. phonenumbers (0.3 s to import) is loaded at the first c
 import ipaddress
 import re
 
-AFTER_MASK = r"(?<![A-Z]\])"
 BEFORE_MASK = r"(?!\[[A-Z])"
 """A number beside a mask stays what it was taken for before the mask was there, so that a second
 time changes nothing."""
 
+
+def _behind(first: str, never: str) -> str:
+    """A first character, with none of `never` and no mask before it.
+
+    The character goes first, since a pattern that begins with a class is searched several times as
+    fast as one that begins with a look back.
+    """
+    return rf"{first}(?<!{never}{first})(?<![A-Z]\]{first})"
+
+
 IBAN = re.compile(
-    rf"(?<![A-Za-z0-9]){AFTER_MASK}[A-Z]{{2}}\d{{2}}(?: ?[A-Z0-9]{{4}}){{2,7}}"
-    rf"(?: ?[A-Z0-9]{{1,3}})?(?![A-Za-z0-9]){BEFORE_MASK}"
+    _behind("[A-Z]", "[A-Za-z0-9]")
+    + r"[A-Z]\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![A-Za-z0-9])"
+    + BEFORE_MASK
 )
 
 CARD = re.compile(
-    rf"(?<![\d.-]){AFTER_MASK}[2-6]\d{{3}}(?:[ -]?\d){{9,15}}(?![\d-]|\.\d){BEFORE_MASK}"
+    _behind("[2-6]", r"[\d.-]") + r"\d{3}(?:[ -]?\d){9,15}(?![\d-]|\.\d)" + BEFORE_MASK
 )
 
 ISSUERS = re.compile(
@@ -29,26 +39,35 @@ ISSUERS = re.compile(
 those that begin like a card, and are as long, few are anything else."""
 
 IPV4 = re.compile(
-    rf"(?<![\w.-]){AFTER_MASK}(?:\d{{1,3}}\.){{3}}\d{{1,3}}(?![\w-]|\.\d){BEFORE_MASK}"
+    _behind("[0-9]", r"[\w.-]") + r"\d{0,2}\.(?:\d{1,3}\.){2}\d{1,3}(?![\w-]|\.\d)" + BEFORE_MASK
 )
 
 IPV6 = re.compile(
-    rf"(?<![\w:.]){AFTER_MASK}(?:[0-9A-Fa-f]{{1,4}}:){{2,7}}(?::|[0-9A-Fa-f:]){{0,35}}"
-    rf"(?![\w:]){BEFORE_MASK}"
+    _behind("[0-9A-Fa-f]", r"[\w:.]")
+    + r"[0-9A-Fa-f]{0,3}:(?:[0-9A-Fa-f]{1,4}:){1,6}(?::|[0-9A-Fa-f:]){0,35}(?![\w:])"
+    + BEFORE_MASK
 )
 
 VERSION_BEFORE = re.compile(
-    r"(?:\bv|\bver\.?|\bversions?|\breleases?|\bupstream|\brev(?:ision)?|[=~<>])[\s:(]*$",
+    r"(?:(?:\bv|\bver\.?|versions?|\breleases?|\bupstream|\brev(?:ision)?|\bbump(?:ed)?)\)?[\s:(]*"
+    # `bump to 4.1.4.1`, and what compares versions; the end of a tag compares nothing.
+    r"(?:\b(?:to|is|was|of|from)\s+)?|(?:[=~<]|(?<![\w\"'/])>)[\s(]{0,2})$",
     re.IGNORECASE,
 )
 """Four numbers with points between them are a version as often as an address."""
 
-PHONE = re.compile(
-    rf"(?<![\w+]){AFTER_MASK}\+\(?\d(?:[ ./()-]{{0,2}}\d){{6,14}}(?!\d){BEFORE_MASK}"
-)
+VERSION_CHARACTERS = 24
+"""So far back the word is looked for."""
+
+PHONE = re.compile(_behind("[+]", r"[\w+]") + r"\(?\d(?:[ ./()-]{0,2}\d){6,14}(?!\d)" + BEFORE_MASK)
+
+LAST_GROUP = re.compile(r"[ ./()-]{1,2}\d+$")
+
+MAX_GROUPS_BEHIND = 3
+"""`+974 4412 3456) 1.0.8`: three groups that are not the number's."""
 
 NATIONAL = re.compile(
-    rf"(?<![\w+.,:/-]){AFTER_MASK}\(?\d(?:[ ./()-]{{0,2}}\d){{6,14}}(?![\d:-]){BEFORE_MASK}"
+    r"(?<![\w+.,:/-])(?<![A-Z]\])\(?\d(?:[ ./()-]{0,2}\d){6,14}(?![\d:-])" + BEFORE_MASK
 )
 
 
@@ -91,25 +110,41 @@ def _ip(found: re.Match[str]) -> str:
         is_public = ipaddress.ip_address(found[0]).is_global
     except ValueError:
         return found[0]
-    start = found.start()
-    if not is_public or VERSION_BEFORE.search(found.string[max(0, start - 12) : start]):
+    if not is_public or (":" not in found[0] and _is_version(found)):
         return found[0]
     return "[IP]"
 
 
+def _is_version(found: re.Match[str]) -> bool:
+    before = found.string[max(0, found.start() - VERSION_CHARACTERS) : found.start()]
+    return VERSION_BEFORE.search(before) is not None
+
+
 def mask_phones(text: str, region: str | None) -> str:
     if "+" in text:
-        text = PHONE.sub(lambda found: _phone(found, None), text)
+        text = PHONE.sub(_international, text)
     if region is not None:
-        text = NATIONAL.sub(lambda found: _phone(found, region), text)
+        text = NATIONAL.sub(
+            lambda found: "[PHONE]" if _is_phone(found[0], region) else found[0], text
+        )
     return text
 
 
-def _phone(found: re.Match[str], region: str | None) -> str:
+def _international(found: re.Match[str]) -> str:
+    """The longest beginning of groups that is a number: what follows it may have digits too."""
+    number = found[0]
+    for _ in range(MAX_GROUPS_BEHIND + 1):
+        if _is_phone(number, None):
+            return "[PHONE]" + found[0][len(number) :]
+        number = LAST_GROUP.sub("", number)
+    return found[0]
+
+
+def _is_phone(text: str, region: str | None) -> bool:
     import phonenumbers
 
     try:
-        number = phonenumbers.parse(found[0], region)
+        number = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
-        return found[0]
-    return "[PHONE]" if phonenumbers.is_valid_number(number) else found[0]
+        return False
+    return bool(phonenumbers.is_valid_number(number))

@@ -12,6 +12,7 @@ from bench.languages import RECORD_BYTES, records
 from bench.retention import Retention, Score, names_in, recipe_of, retrain_recipe
 from learner.recipe import SCRATCH
 from riverrun.errors import InvalidValue
+from riverrun.model.zoo import locate
 
 TEXTS = {
     "en": "the river runs to the sea and the sea is wide\n",
@@ -109,6 +110,46 @@ def test_scores_are_what_their_definitions_say(data: Path, tmp_path: Path) -> No
     assert retrained.flops == pytest.approx(5.5 * retrained.flops_once)
     assert 1.9 < retrained.flops_once / (6 * result.parameters * num_bytes) < 2.1
     assert msgspec.json.decode(msgspec.json.encode(result), type=Retention) == result
+
+
+def test_an_earlier_run_on_the_same_data_stands_beside(data: Path, tmp_path: Path) -> None:
+    base = msgspec.structs.replace(retention.ours("float32"), strategy="replay", replay_share=0.0)
+    file = tmp_path / "naive.json"
+    naive = retention.run(data, ["naive"], lambda _: None, max_bytes=1000, base=base)
+    file.write_bytes(msgspec.json.encode(naive))
+    earlier = retention.earlier_in(file)
+    both = retention.run(
+        data, ["ours"], lambda _: None, max_bytes=1000, base=base, earlier=[earlier]
+    )
+    assert list(both.strategies) == ["ours", "naive"]
+    assert both.strategies["naive"] == naive.strategies["naive"]
+    with pytest.raises(InvalidValue, match=r"--beside.* on the same data"):
+        retention.run(data, ["ours"], lambda _: None, max_bytes=1200, earlier=[earlier])
+    file.write_text("{}")
+    with pytest.raises(InvalidValue, match="--beside"):
+        retention.earlier_in(file)
+
+
+@pytest.mark.parametrize(("name", "is_read"), [("LwF", True), ("A-GEM", False)])
+def test_what_a_plugin_runs_beside_the_new_text_is_counted(
+    data: Path, name: str, is_read: bool
+) -> None:
+    """From the second language on: LwF's teacher reads the new text, A-GEM trains on a sample."""
+    pytest.importorskip("avalanche", reason="Avalanche's plugins are measured when it is there")
+    base = retention.ours("float32")
+    english, german = languages.languages(data, 1000)
+    one = retention.Run(locate("tiny"), recipe_of(f"avalanche:{name}", base))
+    one.learn(english.records, english.name)
+    num_new = one.num_trained
+    assert one.num_taught == 0
+    one.learn(german.records, german.name)
+    num_german = one.num_trained - num_new
+    if is_read:
+        assert one.num_taught == num_german > 0
+    else:
+        expected = retention.AGEM_SAMPLE * base.block_tokens
+        assert num_german - expected == pytest.approx(num_new, rel=0.1)
+        assert one.num_taught == 0
 
 
 def test_a_teacher_that_reads_is_counted() -> None:

@@ -11,7 +11,7 @@ from learner.framing import Framing
 from learner.identity import FORMAT, Identity
 from learner.origin import Origin
 from learner.recipe import SCRATCH, Recipe
-from learner.resume import Refetch
+from learner.redo import Refetch
 from learner.snapshots import hashes
 from learner.state import State
 from learner.step import Stepper
@@ -29,6 +29,10 @@ SMALL = msgspec.structs.replace(
 
 RECIPE = msgspec.structs.replace(
     SCRATCH,
+    strategy="replay",
+    optimizer="adamw",
+    ema_decay=0.95,
+    replay_share=0.5,
     block_tokens=48,
     row_tokens=96,
     max_step_tokens=512,
@@ -85,9 +89,15 @@ def arrival(number: int, *, partition: int = 0, text: str | None = None) -> Arri
 def refetch_from(arrivals: Sequence[Arrival]) -> Refetch:
     """What replays a journal without Kafka."""
 
-    def refetch(ranges: Sequence[Range], marks: Mapping[int, int]) -> list[Arrival]:
+    def refetch(
+        ranges: Sequence[Range], marks: Mapping[int, int], source: str | None = None
+    ) -> list[Arrival]:
         found = {(r.partition, o) for r in ranges for o in range(r.first, r.last + 1)}
-        wanted = [a for a in arrivals if (a.partition, a.clean_offset) in found]
+        wanted = [
+            a
+            for a in arrivals
+            if (a.partition, a.clean_offset) in found and source in (None, a.document.source)
+        ]
         assert all(a.raw_offset > marks.get(a.partition, -1) for a in wanted)
         return wanted
 

@@ -12,7 +12,8 @@ import msgspec
 import pytest
 
 from learner.journal import Journal, Learned
-from learner.lease import FILE, Directory, Held, Lease, Leases, ObjectStore, is_abandoned
+from learner.lease import Held, Lease, Leases, is_abandoned
+from learner.lease_place import FILE, Directory, ObjectStore
 from riverrun.errors import DataDirInUse, LeaseLost
 from riverrun.store import Manifest, VersionStore
 

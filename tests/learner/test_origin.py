@@ -120,12 +120,18 @@ def test_the_model_writes_the_same_texts_for_the_same_seed(tmp_path: Path) -> No
     assert [len(examples) for examples in written] == [RECIPE.origin_texts] * 3
 
 
-def test_a_model_that_finishes_no_question_has_an_empty_origin(tokenizer: Tokenizer) -> None:
+def test_a_model_that_finishes_no_question_has_an_empty_origin(
+    tokenizer: Tokenizer, tmp_path: Path
+) -> None:
     framing = Framing(tokenizer, ["plain"], 64)
     examples = origin_examples(fakes.model(), framing, RECIPE, 0, lambda: False)
     origin = remember(fakes.model(), framing.prefix, examples, RECIPE)
     assert origin is not None
     assert origin.sample(3, 1.0, random_for(0, 0, "t")) == []
+    origin.save(tmp_path)
+    loaded = Origin.load(tmp_path)
+    assert loaded is not None
+    assert loaded.sample(3, 1.0, random_for(0, 0, "t")) == []
 
 
 def test_a_question_ends_with_its_mark() -> None:

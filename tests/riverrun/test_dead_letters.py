@@ -209,7 +209,8 @@ def test_a_paused_source_flows_again_on_command_and_its_text_is_sent_back(
         produce(strict, [Record(b"Kept back too.", source="broken", key=b"k")])
         clean(strict)
         assert letters.by_reason()["paused"] == 2
-        assert "flows again" in riverrun(strict, "dead-letters", "resume", "broken")
+        told = riverrun(strict, "dead-letters", "resume", "broken")
+        assert "send-back --reason paused --source broken" in told
         output = riverrun(strict, "dead-letters", "send-back", "--reason", "paused")
         assert output == "2 sent back\n"
         clean(strict)

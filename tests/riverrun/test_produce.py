@@ -161,6 +161,9 @@ def test_source_goes_into_a_header_and_json_lines_say_that_they_are(
         (b"text", None),
         (b'{"text": "a"}', "application/json"),
         (b'  {"text": 3}', "application/json"),
+        (b'{"messages": []}', "application/json"),
+        (b'{"prompt": "a", "completion": "b"}', "application/json"),
+        (b'{"completion": "b"}', "application/json"),
         (b'{"body": "a"}', "text/plain"),
         (b"{", "text/plain"),
         (b"{\xff}", "text/plain"),
@@ -168,7 +171,7 @@ def test_source_goes_into_a_header_and_json_lines_say_that_they_are(
         (b"{" * 100_000, "text/plain"),
     ],
 )
-def test_only_an_object_with_a_text_is_json(line: bytes, expected: str | None) -> None:
+def test_only_an_object_with_a_field_of_a_record_is_json(line: bytes, expected: str | None) -> None:
     assert content_type(line) == expected
 
 

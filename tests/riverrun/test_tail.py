@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from kafka import KafkaConsumer, TopicPartition
 
 import riverrun.tail
+from riverrun.cli.tail import tail
 from riverrun.errors import RiverrunError
 from riverrun.settings import Settings
 from riverrun.tail import Follower, Positions
@@ -194,11 +196,19 @@ def test_the_command_sends_in_order_under_the_files_name_and_goes_on_after_a_sto
     output, _ = process.communicate(timeout=30)
     assert output == b"100 records acknowledged\n"
     with path.open("a") as file:
-        file.write("line 100\n")
+        file.write("line 100\nhalf a")
     done = subprocess.run([*command, "--once"], capture_output=True, timeout=60, check=True)
-    assert done.stdout == b"1 records acknowledged\n"
+    assert done.stdout == b"1 record acknowledged\n"
+    assert b"its last line (6 bytes) has no end yet" in done.stderr
     wait_for(lambda: seen(101))
     consumer.close()
     assert [record.value for record in records] == [b"line %d" % i for i in range(101)]
     assert {record.partition for record in records} == {records[0].partition}
     assert dict(records[0].headers)["source"] == b"ferry.log"
+
+
+def test_a_file_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
+    arguments = ["--data-dir", str(tmp_path), str(tmp_path / "fery.log"), "--once"]
+    result = CliRunner().invoke(tail, arguments)
+    assert result.exit_code == 2
+    assert "fery.log: no such file" in result.stderr

@@ -73,6 +73,12 @@ class RunningServer:
         address: str = wait_for(lambda: (r := self.record()) and r.address, "an address")
         return address
 
+    @property
+    def http_address(self) -> str:
+        """Where it listens for HTTP, with the scheme."""
+        address: str = wait_for(lambda: (r := self.record()) and r.http_address, "an address")
+        return address
+
     def wait_ready(self) -> str:
         wait_for(lambda: self.record() and self.record().state == "ready", "ready")
         return self.address

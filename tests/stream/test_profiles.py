@@ -217,3 +217,66 @@ def test_the_text_of_a_json_record_may_be_html() -> None:
     result = cleaned('{"text": "<p>a &lt; b</p>", "content_type": "text/html"}', StreamSettings())
     assert isinstance(result, Document)
     assert result.text == "a < b"
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("call (+974 4412 3456) 1.0.8 is out", "call ([PHONE]) 1.0.8 is out"),
+        ("+82 2-212-3456 12 times", "[PHONE] 12 times"),
+        ("+12 345", "+12 345"),
+        ("upstream 2a00:1450:4001:81b::200e answers", "upstream [IP] answers"),
+        ("ping to 121.238.67.98 works", "ping to [IP] works"),
+        ("<b>121.238.67.98</b>", "<b>[IP]</b>"),
+        ("Bump Standards-Version to 4.6.0.1", "Bump Standards-Version to 4.6.0.1"),
+        ("control (Standards-Version): bump to 3.5.9.0", None),
+        ("needs foo (>= 4.6.0.1)", None),
+        ("from 3.7 -> 4.6.0.1", None),
+        ("Version: 4.6.0.1", None),
+    ],
+)
+def test_what_stands_before_and_behind_a_number_tells_what_it_is(
+    text: str, masked: str | None
+) -> None:
+    result = cleaned(text, StreamSettings(profile="chat"))
+    assert isinstance(result, Document)
+    assert result.text == (masked or text)
+
+
+KEY_LINES = "\n".join(["MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj"] * 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        (
+            f"a\n-----BEGIN PRIVATE KEY-----\n{KEY_LINES}\nMzE=\n-----END PRIVATE KEY-----\nb",
+            "a\n[SECRET]\nb",
+        ),
+        (
+            "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: DES-CBC,0A1B\n\n"
+            f"{KEY_LINES}\n-----END RSA PRIVATE KEY-----",
+            "[SECRET]",
+        ),
+        (
+            f"-----BEGIN PGP PRIVATE KEY BLOCK-----\n\n{KEY_LINES}\nxy==\n=aBcD\n"
+            "-----END PGP PRIVATE KEY BLOCK-----",
+            "[SECRET]",
+        ),
+        (f"k: -----BEGIN PRIVATE KEY-----\n{KEY_LINES}", "k: [SECRET]"),
+        (
+            'k = "-----BEGIN EC PRIVATE KEY-----\\n'
+            + KEY_LINES.replace("\n", "\\n")
+            + '\\nQ==\\n-----END EC PRIVATE KEY-----\\n"',
+            'k = "[SECRET]\\n"',
+        ),
+        (
+            "A file with -----BEGIN PRIVATE KEY----- in it is a key and stays on the machine.",
+            "A file with [SECRET] in it is a key and stays on the machine.",
+        ),
+    ],
+)
+def test_a_private_key_goes_whole_and_the_text_behind_it_stays(text: str, masked: str) -> None:
+    result = cleaned(text, StreamSettings(profile="code"))
+    assert isinstance(result, Document)
+    assert result.text == masked

@@ -90,6 +90,6 @@ def test_repair_is_idempotent_and_gives_valid_text(text: str) -> None:
 )
 def test_a_megabyte_of_anything_takes_less_than_a_few_seconds(unit: str) -> None:
     text = unit * (1_000_000 // len(unit.encode()))
-    started = time.monotonic()
+    started = time.process_time()
     normalize(repair(text))
-    assert time.monotonic() - started < 5  # quadratic would be minutes
+    assert time.process_time() - started < 5  # quadratic would be minutes

@@ -1,6 +1,7 @@
 """What holds for every stage, whatever comes: idempotence, no error but a rejection, a bound on
 growth, and time that is linear in the text."""
 
+import math
 import time
 from collections.abc import Callable
 
@@ -100,6 +101,7 @@ PATHOLOGICAL: dict[str, Callable[[int], str]] = {
     "plus": lambda n: "+1 " * (n // 3),
     "iban groups": lambda n: "DE89 " * (n // 5),
     "secret beginnings": lambda n: "eyJhbGciOiJI.eyJ" * (n // 16),
+    "phone and groups": lambda n: "+1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 " * (n // 30),
     "phones and keys": lambda n: "(212) 555-2368AKIAIOSFODNN7EXAMPLE" * (n // 34),
     "key without end": lambda n: "-----BEGIN PRIVATE KEY-----" * (n // 27),
     "mojibake": lambda n: "Ã©" * (n // 2),
@@ -134,13 +136,24 @@ def seconds(text: str) -> tuple[float, str]:
     return total + time.process_time() - started, slowest[1]
 
 
+def check_linear(took: Callable[[int], tuple[float, str]], size: int) -> float:
+    """Fails when twice the size takes four times as long, as in a quadratic stage; the time.
+
+    Other work on the machine makes either time longer and never shorter, so that the least of some
+    counts. A fixed 50 ms is for what is loaded late.
+    """
+    one, two = (math.inf, ""), (math.inf, "")
+    for _ in range(5):
+        one, two = min(one, took(size // 2)), min(two, took(size))
+        if two[0] < 3.2 * one[0] + 0.05:
+            return two[0]
+    raise AssertionError(f"{one[0]:.3f} s, twice as much {two[0]:.3f} s: {two[1]}")
+
+
 @pytest.mark.parametrize("form", PATHOLOGICAL)
 def test_time_is_linear_in_a_pathological_text(form: str) -> None:
-    one, _ = min(seconds(PATHOLOGICAL[form](SIZE // 2)) for _ in range(2))
-    two, slowest = min(seconds(PATHOLOGICAL[form](SIZE)) for _ in range(2))
-    assert two < SECONDS_PER_MB * SIZE / 1e6, slowest
-    # A fixed 50 ms for what is loaded late; a quadratic stage would take four times as long.
-    assert two < 3.2 * one + 0.05, slowest
+    took = check_linear(lambda n: seconds(PATHOLOGICAL[form](n)), SIZE)
+    assert took < SECONDS_PER_MB * SIZE / 1e6
 
 
 @pytest.mark.parametrize("form", ["nested brackets", "near repeats", "combining marks"])
@@ -158,14 +171,12 @@ def test_ten_megabytes_of_it_are_cleaned_in_seconds(form: str) -> None:
     ],
 )
 def test_time_is_linear_in_nested_markup(piece: str, written_in: str) -> None:
-    def took(n: int) -> float:
+    def took(n: int) -> tuple[float, str]:
         started = time.process_time()
         STAGES["markup"](Draft(piece * n, written_in), EVERYTHING)  # type: ignore[arg-type]
-        return time.process_time() - started
+        return time.process_time() - started, "markup"
 
-    took(10)
-    one, two = min(took(5000) for _ in range(2)), min(took(10_000) for _ in range(2))
-    assert two < 3.2 * one + 0.05
+    check_linear(took, 10_000)
 
 
 def test_every_phrase_of_boilerplate_has_a_stem_that_finds_it() -> None:

@@ -1,6 +1,7 @@
 """The whole process against a real Kafka: one worker for most of the laws here."""
 
 import contextlib
+import gzip
 import signal
 import statistics
 import time
@@ -85,6 +86,16 @@ def test_what_is_no_document_is_a_dead_letter_with_its_reason_and_blocks_nothing
         ("no_value", None, []),
         ("bad_json", b"{oops", json_header),
         ("bad_field", b'{"text": ["a"]}', []),
+        ("bad_field", b'{"text": {"text": "a"}}', []),
+        ("bad_field", b'{"body": "a"}', []),
+        ("bad_json", b'{"a":' * 100_000, json_header),
+        ("not_utf8", "größer".encode("latin-1"), json_header),
+        ("not_utf8", "größer".encode("latin-1"), [("content-type", b"text/plain; charset=utf-8")]),
+        ("bad_field", b"%PDF-1.7", [("content-type", b"application/pdf")]),
+        ("bad_field", gzip.compress(b"text"), [("content-encoding", b"gzip")]),
+        ("bad_field", b"text", [("timestamp", b"tomorrow")]),
+        ("future", b'{"text": "a", "timestamp": "2099-01-01T00:00:00Z"}', []),
+        ("future", b"text", [("timestamp", b"2099-01-01T00:00:00Z")]),
     ]
     sent = []
     for index, (_, given, headers) in enumerate(bad):
@@ -99,6 +110,51 @@ def test_what_is_no_document_is_a_dead_letter_with_its_reason_and_blocks_nothing
         assert (letter.topic, letter.partition) == (raw, 1)
         assert letter.num_bytes == len(wrong or b"")
         assert letter.head == (wrong or b"")[:256]
+
+
+def test_headers_of_any_client_say_whose_text_it_is_from_when_and_in_what(
+    system: Settings, producer: Any, readout: Readout
+) -> None:
+    raw = Topics(system.kafka.topic_prefix).raw
+    headers = [
+        ("source", b"connector"),
+        ("id", b"42"),
+        ("timestamp", b"2026-01-02T03:04:05Z"),
+        ("content-type", b"text/html; charset=utf-8"),
+        ("connect.name", b"of no meaning to us"),
+    ]
+    sent = producer.send(
+        raw, b"<p>High &amp; dry.</p>", key=b"row 7", headers=headers, partition=2
+    ).get(10)
+    readout.wait_for({(2, sent.offset)})
+    (clean,) = (c for c in readout.clean if (c.partition, c.raw_offset) == (2, sent.offset))
+    assert msgspec.json.decode(clean.record.value, type=Document) == Document(
+        text="High & dry.", source="connector", timestamp_ms=1_767_323_045_000, id="42"
+    )
+
+
+def test_a_text_that_the_clean_topic_does_not_take_is_a_dead_letter(
+    kafka_settings: Settings, producer: Any
+) -> None:
+    from kafka import KafkaAdminClient
+    from kafka.admin import ConfigResource, ConfigResourceType
+
+    topics = Topics(kafka_settings.kafka.topic_prefix)
+    admin = KafkaAdminClient(bootstrap_servers=kafka_settings.kafka.bootstrap_servers)
+    limit = {"max.message.bytes": "20000"}
+    admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topics.clean, configs=limit)])
+    admin.close()
+    texts = [b"before", b"large " * 10_000, b"after"]
+    sent = [producer.send(topics.raw, text, partition=0).get(10) for text in texts]
+    with (
+        contextlib.closing(Readout(kafka_settings)) as readout,
+        running_worker.running(kafka_settings),
+    ):
+        readout.wait_for({(0, record.offset) for record in sent})
+    assert [clean.raw_offset for clean in readout.clean] == [0, 2]
+    ((_, letter),) = readout.letters
+    assert (letter.reason, letter.offset) == ("too_large", 1)
+    assert "max.message.bytes" in letter.detail
 
 
 def test_aborted_text_is_left_out_and_the_gaps_do_not_stop_the_stream(
@@ -146,6 +202,8 @@ def test_metrics_count_what_was_written(system: Settings) -> None:
     assert 'riverrun_stream_documents_total{source="wiki"} 5.0' in page
     assert 'riverrun_stream_rejections_total{reason="empty"} 2.0' in page
     assert 'riverrun_stream_position{partition="1"}' in page
+    assert 'riverrun_stream_records_total{partition="1"}' in page
+    assert 'riverrun_stream_duplicates_bytes{partition="1"}' in page
     assert 'riverrun_stream_watermark_seconds{source="wiki"}' in page
 
 

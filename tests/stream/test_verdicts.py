@@ -129,6 +129,9 @@ async def test_a_rejection_names_its_source_also_when_only_its_json_does() -> No
     result = reader.verdicts.of(raw(0, b'{"text": " ", "source": "wiki"}'))
     assert isinstance(result, Rejection)
     assert (result.reason, result.source) == ("empty", "wiki")
+    result = reader.verdicts.of(raw(1, b'{"text": 5, "source": "wiki"}'))
+    assert isinstance(result, Rejection)
+    assert (result.reason, result.source) == ("bad_field", "wiki")
 
 
 async def test_a_note_that_cannot_be_read_begins_without_pauses() -> None:

@@ -8,10 +8,10 @@ import msgspec
 
 from riverrun.client import Client
 from riverrun.kafka import Topics, client_options
-from riverrun.records import Rejection, Span
+from riverrun.records import Rejection
 from riverrun.settings import Settings
 from riverrun.status import Observer, SystemStatus
-from riverrun.store import VersionStore
+from riverrun.store import Manifest, VersionStore
 from riverrun.supervisor import System
 from riverrun.trace import CleanTopic, TracedDocument, line_of
 from riverrun.workspace import Workspace
@@ -113,17 +113,22 @@ class River:
         with CleanTopic(self.settings) as topic:
             return Counter(
                 (found.partition, found.raw_offset)
-                for span in self._spans()
-                for found in topic.read(span)
+                for manifest in self._line()
+                for span in manifest.learned
+                for found in topic.read(span, manifest.left_out)
                 if isinstance(found, TracedDocument)
             )
 
     def held_out(self) -> set[tuple[int, int]]:
         """Raw coordinates of the documents that were kept apart, by the same line."""
-        return {(span.partition, offset) for span in self._spans() for offset in span.held_out}
+        return {
+            (span.partition, offset)
+            for manifest in self._line()
+            for span in manifest.learned
+            for offset in span.held_out
+        }
 
-    def _spans(self) -> list[Span]:
+    def _line(self) -> list[Manifest]:
         version = self.store.promoted()
         assert version is not None
-        line = line_of(self.store, version, whole=True)
-        return [span for manifest in line for span in manifest.learned]
+        return list(line_of(self.store, version, whole=True))

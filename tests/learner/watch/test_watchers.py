@@ -139,10 +139,10 @@ def test_near_future_is_judged_by_weights_that_saw_nothing_of_the_gap(
 
 
 def test_an_allowance_is_never_overdrawn() -> None:
-    allowance, spent, earned = Allowance(0.02), 0.0, 0
+    allowance, spent, earned = Allowance(), 0.0, 0
     for i in range(1000):
         earned += 100 + i
-        allowance.earn(100 + i)
+        allowance.earn(100 + i, 0.02)
         cost = 7.0 * (1 + i % 50)
         spent += cost if allowance.spend(cost) else 0.0
         assert spent <= 0.02 * earned

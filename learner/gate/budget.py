@@ -1,0 +1,22 @@
+"""How much of the old knowledge that the operator lets go is gone: the knowledge budget.
+
+Two losses are bounded (`gate.max_control_ratio`, `gate.min_general_share`); the budget is used up
+by whichever is nearer to its bound. The rules slow learning, then stop rehearsal, before all of it
+is used; what is served last lies within it.
+
+Knows nothing of models. Called by `gate.py`.
+"""
+
+from collections.abc import Mapping
+
+
+def budget_used(
+    numbers: Mapping[str, float], max_control_ratio: float, min_general_share: float
+) -> float | None:
+    """0: nothing was lost; 1: as much as may be. None where neither was measured."""
+    parts = []
+    if (ratio := numbers.get("control_ratio")) is not None:
+        parts.append((ratio - 1) / (max_control_ratio - 1))
+    if (share := numbers.get("general_share")) is not None:
+        parts.append((1 - share) / (1 - min_general_share))
+    return max(0.0, *parts) if parts else None

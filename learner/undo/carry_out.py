@@ -1,0 +1,359 @@
+"""An intent carried out: the log learned again without what is left out, then put in place.
+
+The new line grows in a directory of its own, from the newest checkpoint before the first step that
+is affected (or the untouched model). A step of which nothing is left vanishes, and those behind it
+move up: as every random choice derives from the run's seed and the step's number, the line is bit
+for bit that of a learner that never saw the text. What follows from the state is not copied but
+done again: rehearsal goes on for as long as something is due, held-out text and the memory are what
+they become.
+
+Only when the new line is whole do its files take the old ones' places (`install`). Called by
+`start.py`; `intent.py` says how it goes on after a crash.
+"""
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from learner.arrival import Arrival, ranges_of, raw_of
+from learner.checkpoint import Checkpoints, path_of, steps_in
+from learner.checkpoint_file import fit, read_checkpoint
+from learner.entries import (
+    Announced,
+    Decided,
+    Diverted,
+    Emptied,
+    Entry,
+    Learned,
+    Passed,
+    Published,
+    Quarantined,
+    Released,
+    Started,
+    Undone,
+)
+from learner.guard import Guard, unguarded
+from learner.identity import FILE as IDENTITY_FILE
+from learner.identity import Identity
+from learner.journal import Journal
+from learner.journal_file import entries_from, file_of, starts_in
+from learner.left_out import StandingLeftOut
+from learner.machine import Machine
+from learner.redo import Refetch, divert, documents_of, redo
+from learner.state import State
+from learner.step import Stepper, StepReport, pass_over
+from learner.undo.intent import Intent, write_intent
+from riverrun.errors import CheckpointError
+from riverrun.workspace import fsync, replace_file
+
+SIDE = "undo"
+"""Where the new line grows."""
+LINES = "lines"
+"""Where the journals of lines that were replaced stay, for the record."""
+PARTS = ("journal", "checkpoints")
+
+log = logging.getLogger(__name__)
+
+
+def base_of(directory: Path, first_step: int, state: State, identity: Identity) -> int:
+    """Make the untouched `state` the newest one before `first_step`; gives its step."""
+    starts = starts_in(directory / "journal")
+    checkpoints = directory / "checkpoints"
+    for step in reversed(steps_in(checkpoints)):
+        if step >= first_step or step not in starts:
+            continue
+        path = path_of(checkpoints, step)
+        try:
+            head, snapshots = read_checkpoint(path)
+        except CheckpointError as error:
+            log.warning("%s cannot be used, one before it may do: %s", path, error)
+            continue
+        fit(state, head, snapshots, identity, path)
+        return step
+    if starts[:1] == [0]:
+        return 0
+    raise CheckpointError(f"no checkpoint from before step {first_step} can be used in {directory}")
+
+
+class NewLine:
+    """The line that takes over, as it grows."""
+
+    def __init__(
+        self,
+        directory: Path,
+        intent: Intent,
+        identity: Identity,
+        state: State,
+        stepper: Stepper,
+        refetch: Refetch,
+        seen: StandingLeftOut,
+        is_stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """state: at the base. refetch: leaves out `seen`, which was undone before, and no more."""
+        self._directory = directory
+        self._intent = intent
+        self._identity = identity
+        self._state = state
+        self._stepper = stepper
+        self._refetch = refetch
+        self._seen = seen
+        self._is_stopping = is_stopping
+        self._leaving = StandingLeftOut(intent.left_out)
+        self._base = state.progress.step
+        self._took_ms = 0
+        self._has_acted = False
+
+    def grow(self, machine: Machine, term: int, progress: Callable[[int], None]) -> bool:
+        """Learn the whole line; False when stopped before its end.
+
+        progress: told the old line's step now and then.
+        """
+        side = self._directory / SIDE
+        shutil.rmtree(side, ignore_errors=True)
+        link_checkpoints(self._directory / "checkpoints", side / "checkpoints", self._base)
+        self._journal = begin_journal(self._directory / "journal", side / "journal", self._base)
+        try:
+            self._begin(machine, term)
+            for entry in self._old_entries():
+                if self._is_stopping():
+                    return False
+                if not self._again(entry):
+                    return False
+                if isinstance(entry, Learned):
+                    progress(entry.step)
+            self._journal.begin_file(self._state.progress.step)
+        finally:
+            self._journal.close()
+        checkpoints = Checkpoints(side / "checkpoints", len(steps_in(side / "checkpoints")) + 1)
+        try:
+            if self._state.progress.step > self._base:
+                checkpoints.write(self._state, self._new_identity)
+        finally:
+            checkpoints.close()
+        replace_file(side / IDENTITY_FILE, msgspec.json.encode(self._new_identity))
+        return True
+
+    @property
+    def _new_identity(self) -> Identity:
+        return self._identity.succeeded_by(self._intent.run)
+
+    def _old_entries(self) -> Iterator[Entry]:
+        journal = self._directory / "journal"
+        self._announced = {
+            entry.version
+            for entry in entries_from(journal, self._base)
+            if isinstance(entry, Announced)
+        }
+        return entries_from(journal, self._base)
+
+    def _begin(self, machine: Machine, term: int) -> None:
+        undone = Undone(self._intent.left_out, self._intent.replaces, self._intent.quarantine)
+        self._append(undone)
+        redo(self._state, undone, self._stepper, self._refetch)
+        self._append(Started(machine, term))
+
+    def _again(self, entry: Entry) -> bool:
+        """One entry of the old line; False when stopped."""
+        state = self._state
+        if isinstance(entry, Learned) and entry.step >= self._intent.first_step:
+            self._act()
+        match entry:
+            case Learned() if not entry.ranges:
+                return self._rehearse(entry)
+            case Learned() if entry.source is not None:
+                return self._learn_released(entry, entry.source)
+            case Learned():
+                arrivals = documents_of(state, entry, self._refetch)
+                return self._learn_new(arrivals) and self._rest(entry)
+            case Diverted():
+                return self._learn_new(self._refetch(entry.ranges, state.progress.marks))
+            case Published():
+                if entry.step < self._intent.first_step:
+                    redo(state, entry, self._stepper, self._refetch)
+                    self._append(entry)
+                    if entry.version in self._announced:
+                        self._append(Announced(entry.version))
+            case Decided():
+                # Later ones were made on what is no more.
+                if entry.step < self._intent.first_step:
+                    redo(state, entry, self._stepper, self._refetch)
+                    self._append(entry)
+            case Undone():
+                self._seen.add(entry.left_out)
+                redo(state, entry, self._stepper, self._refetch)
+                self._append(entry)
+            case Passed() | Quarantined() | Released():
+                redo(state, entry, self._stepper, self._refetch)
+                self._append(entry)
+            case Emptied():
+                if state.quarantine.is_reading(entry.source, entry.partition):
+                    redo(state, entry, self._stepper, self._refetch)
+                    self._append(entry)
+            case Started() | Announced():
+                pass
+        return True
+
+    def _act(self) -> None:
+        """What the new line does otherwise, before its first step that may differ; once."""
+        is_due = self._intent.actions or self._intent.kind == "rolled_back"
+        if is_due and not self._has_acted:
+            self._has_acted = True
+            decided = Decided(
+                self._state.progress.step,
+                self._intent.actions,
+                reason=self._intent.reason,
+                by=self._intent.kind,
+            )
+            self._append(decided)
+            redo(self._state, decided, self._stepper, self._refetch)
+
+    def _learn_new(self, arrivals: Sequence[Arrival]) -> bool:
+        """The text of a step, without what is left out: a step, or none."""
+        state = self._state
+        kept, gone = self._leaving.part(arrivals)
+        if kept and not state.quarantine.divert(kept).kept:
+            divert(state, kept)
+            self._append(Diverted(ranges_of(kept), raw_of(kept)))
+        elif kept:
+            report = self._step(kept)
+            if report is None:
+                return False
+            self._learned(report, kept)
+        if gone:
+            pass_over(state, gone)
+            partitions = {arrival.partition for arrival in gone}
+            self._append(
+                Passed(
+                    {p: state.progress.marks[p] for p in partitions},
+                    {p: state.progress.next_clean[p] for p in partitions},
+                )
+            )
+        return True
+
+    def _learn_released(self, entry: Learned, source: str) -> bool:
+        """Text that was kept in quarantine; nothing when the new line did not keep it."""
+        partition = entry.ranges[0].partition
+        if not self._state.quarantine.is_reading(source, partition):
+            return True
+        arrivals = documents_of(self._state, entry, self._refetch)
+        kept, _ = self._leaving.part(arrivals)
+        if kept:
+            report = self._step(kept, released=source)
+            if report is None:
+                return False
+            self._learned(report, kept, source)
+        return self._rest(entry)
+
+    def _rehearse(self, entry: Learned) -> bool:
+        if len(self._state.rehearsal):
+            report = self._step([])
+            if report is None:
+                return False
+            self._learned(report, [])
+        return self._rest(entry)
+
+    def _rest(self, entry: Learned) -> bool:
+        """Where the old line came to rest, so does the new one, whatever it takes."""
+        while entry.rests and len(self._state.rehearsal):
+            report = self._step([])
+            if report is None:
+                return False
+            self._learned(report, [])
+        return True
+
+    def _step(self, arrivals: Sequence[Arrival], released: str | None = None) -> StepReport | None:
+        began = time.perf_counter()
+        report = self._stepper.step(
+            self._state, arrivals, released=released, is_stopping=self._is_stopping
+        )
+        self._took_ms = round(1000 * (time.perf_counter() - began))
+        return report
+
+    def _learned(
+        self, report: StepReport, arrivals: Sequence[Arrival], source: str | None = None
+    ) -> None:
+        self._append(
+            Learned(
+                report.step,
+                ranges_of(arrivals),
+                raw_of(arrivals),
+                source,
+                rests=not len(self._state.rehearsal),
+                took_ms=self._took_ms,
+            )
+        )
+
+    def _append(self, entry: Entry) -> None:
+        self._journal.append(entry)
+
+
+def link_checkpoints(old: Path, new: Path, base: int) -> None:
+    """The old line's checkpoints up to `base` are the new line's too."""
+    new.mkdir(parents=True)
+    for step in steps_in(old):
+        if step > base:
+            continue
+        path_of(new, step).mkdir()
+        for file in path_of(old, step).iterdir():
+            try:
+                os.link(file, path_of(new, step) / file.name)
+            except OSError:
+                # A file system without links.
+                shutil.copyfile(file, path_of(new, step) / file.name)
+
+
+def begin_journal(old: Path, new: Path, base: int) -> Journal:
+    """The old line's journal up to `base`, and an empty file for what follows."""
+    new.mkdir(parents=True)
+    for start in starts_in(old):
+        if start < base:
+            shutil.copyfile(file_of(old, start), file_of(new, start))
+            fsync(file_of(new, start))
+    file_of(new, base).touch()
+    return Journal(new)
+
+
+def carry_out(
+    directory: Path, intent: Intent, learn_again: Callable[[], bool], guard: Guard = unguarded
+) -> bool:
+    """From whatever phase a crash has left it in to the end; False when `learn_again` gave that.
+
+    learn_again: lets the new line grow (`NewLine.grow`).
+    """
+    if intent.phase == "replay":
+        if not learn_again():
+            return False
+        intent = msgspec.structs.replace(intent, phase="install")
+        write_intent(directory, intent, guard)
+    install(directory, intent, guard)
+    return True
+
+
+def install(directory: Path, intent: Intent, guard: Guard = unguarded) -> None:
+    """Let the new line's files take the old ones' places; the same again after any crash."""
+    side, aside = directory / SIDE, directory / LINES / intent.replaces
+    aside.mkdir(parents=True, exist_ok=True)
+    for name in PARTS:
+        if not (side / name).exists():
+            continue
+        with guard():
+            if (directory / name).exists():
+                (directory / name).rename(aside / name)
+            (side / name).rename(directory / name)
+    for path in (aside, side, directory):
+        fsync(path)
+    identity = side / IDENTITY_FILE
+    if identity.exists():
+        told = msgspec.json.format(identity.read_bytes())
+        before = (directory / IDENTITY_FILE).read_bytes()
+        if not (aside / IDENTITY_FILE).exists():
+            replace_file(aside / IDENTITY_FILE, before)
+        replace_file(directory / IDENTITY_FILE, told, guard=guard)
+    write_intent(directory, msgspec.structs.replace(intent, phase="installed"), guard)
+    shutil.rmtree(side, ignore_errors=True)
+    shutil.rmtree(aside / "checkpoints", ignore_errors=True)

@@ -1,0 +1,1 @@
+"""The built-in probe groups: data only, read by `learner/probes/tasks.py`."""

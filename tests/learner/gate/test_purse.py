@@ -1,0 +1,46 @@
+"""Judging costs its share of the time, whatever a single judgement costs."""
+
+import pytest
+
+from learner.gate.purse import LONGEST_SAVED_S, Purse
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def test_work_that_is_always_done_when_it_is_afforded_takes_its_share() -> None:
+    clock = Clock()
+    purse = Purse(0.15, clock)
+    for _ in range(20_000):
+        if purse.affords("panel", 10):
+            with purse.paying("panel", 10):
+                clock.now_s += 0.7
+        clock.now_s += 0.05
+    assert purse.spent_share() == pytest.approx(0.15, abs=0.01)
+
+
+def test_a_quiet_time_does_not_pay_for_a_storm() -> None:
+    clock = Clock()
+    purse = Purse(0.5, clock)
+    clock.now_s = 1e6
+    assert purse.saved_s == LONGEST_SAVED_S
+
+
+def test_what_failed_is_paid_too() -> None:
+    clock = Clock()
+    purse = Purse(0.5, clock)
+    before = purse.saved_s
+
+    def fail() -> None:
+        with purse.paying("panel"):
+            clock.now_s += 4
+            raise OSError("a full disk")
+
+    with pytest.raises(OSError, match="a full disk"):
+        fail()
+    assert purse.saved_s == pytest.approx(before - 4 + 2)

@@ -1,0 +1,106 @@
+"""What is told of a call: one line where it is asked for, and metrics by version and code."""
+
+import logging
+
+import httpx2
+import pytest
+
+from riverrun.client import Client
+from riverrun.errors import RequestFailed
+from serving.call import Call, RequestIds, answering
+from tests.serving.published import Published
+from tests.serving.running_server import running_server, wait_for
+
+PROMPT = "a prompt that nobody else may read"
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
+    return [
+        {"id": vars(record)["request_id"], **vars(record)["fields"]}
+        for record in caplog.records
+        if record.name == "riverrun.access"
+    ]
+
+
+def test_a_call_leaves_one_line_without_its_text(
+    published: Published, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    version = published.publish(1)
+    with running_server(published.root, access_log=True) as server:
+        with Client(server.wait_ready(), timeout_s=30, retries=0) as client:
+            answer = client.generate(PROMPT, max_tokens=5, request_id="mine")
+            with pytest.raises(RequestFailed):
+                client.generate(PROMPT, max_tokens=10**6, request_id="wrong")
+            list(client.stream(PROMPT, max_tokens=4, request_id="streamed"))
+        httpx2.post(
+            f"{server.http_address}/v1/completions",
+            json={"model": "tiny", "prompt": PROMPT, "max_tokens": 3},
+            headers={"x-request-id": "web"},
+        )
+        wait_for(lambda: len(lines(caplog)) == 4, "four lines")
+    by_id = {line["id"]: line for line in lines(caplog)}
+    assert {key: (line["method"], line["code"]) for key, line in by_id.items()} == {
+        "mine": ("Complete", "OK"),
+        "wrong": ("Complete", "INVALID_ARGUMENT"),
+        "streamed": ("Generate", "OK"),
+        "web": ("http.completions", "OK"),
+    }
+    mine = by_id["mine"]
+    assert mine["version"] == version
+    assert mine["prompt_tokens"] == answer.prompt_tokens
+    assert mine["completion_tokens"] == answer.completion_tokens
+    assert mine["seconds"]
+    assert by_id["wrong"]["version"] == "-"
+    assert PROMPT not in caplog.text
+    assert answer.text not in caplog.text
+
+
+def test_by_default_no_call_leaves_a_line(
+    published: Published, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    published.publish(1)
+    with running_server(published.root) as server, Client(server.wait_ready()) as client:
+        client.generate(PROMPT, max_tokens=2)
+    assert not lines(caplog)
+    assert PROMPT not in caplog.text
+
+
+def test_times_are_counted_by_the_age_of_the_version(published: Published) -> None:
+    name = "riverrun_serving_{}_seconds_count"
+    published.publish(1)
+    with running_server(published.root) as server:
+        with Client(server.wait_ready(), timeout_s=30) as client:
+            client.generate("x", max_tokens=4)
+            assert server.metric(name.format("queue")) == 1
+            assert server.metric(name.format("first_token"), {"version": "live"}) == 1
+            assert server.metric(name.format("between_tokens"), {"version": "live"}) == 3
+            labels = {"version": "live", "code": "OK"}
+            wait_for(lambda: server.metric(name.format("answer"), labels) == 1, "counted")
+            stream = client.stream("x", max_tokens=200)
+            pieces = iter(stream)
+            next(pieces)
+            published.publish(2)
+            wait_for(lambda: client.status().swaps == 1, "swapped")
+            published.publish(3)
+            wait_for(lambda: client.status().swaps == 2, "swapped again")
+            list(pieces)
+            client.generate("x", max_tokens=2)
+        found = {
+            sample.labels["version"]
+            for metric in server.running.registry.collect()
+            for sample in metric.samples
+            if sample.name.startswith("riverrun_serving_") and "version" in sample.labels
+        }
+    assert found <= {"live", "previous", "older"}, "three label values for however many versions"
+
+
+def test_what_is_logged_during_a_call_carries_its_id() -> None:
+    record = logging.LogRecord("x", logging.INFO, "x.py", 1, "x", (), None)
+    with answering(Call("r7")):
+        assert RequestIds().filter(record)
+    assert vars(record)["request_id"] == "r7"
+    outside = logging.LogRecord("x", logging.INFO, "x.py", 1, "x", (), None)
+    assert RequestIds().filter(outside)
+    assert not hasattr(outside, "request_id")
