@@ -86,7 +86,7 @@ def run(
             )
         tell(f"{len(answers)} answers: each against the weights that it names")
         tokenizer = Tokenizer(store.model_files(served.data_dir))
-        mixed = _count_mixed(answers, tokenizer)
+        mixed = count_mixed(answers, tokenizer)
     return _result(measured, num_clients, mixed)
 
 
@@ -168,7 +168,7 @@ class _Live:
         self._task.cancel()
 
 
-def _count_mixed(answers: list[Checked], tokenizer: Tokenizer) -> int:
+def count_mixed(answers: list[Checked], tokenizer: Tokenizer) -> int:
     """How many are not greedy of the weights that they name."""
     import torch
 
