@@ -82,10 +82,18 @@ class TokenLogprob(msgspec.Struct, frozen=True, kw_only=True):
     top: list[Alternative]
 
 
+class Switch(msgspec.Struct, frozen=True, kw_only=True):
+    """From here on an answer is from `version`. completion_tokens: of the answer before it."""
+
+    version: Version
+    completion_tokens: int
+
+
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole answer; every token of it is from `version`.
+    """A whole answer; every token of it is from `version` (with `follow` its last one).
 
     request_id: what feedback names it by. logprobs: one for each token, where asked for.
+    versions: with `follow`, all that gave it, in order; the first one at 0 tokens.
     """
 
     text: str
@@ -95,6 +103,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     version: Version
     request_id: str = ""
     logprobs: list[TokenLogprob] | None = None
+    versions: list[Switch] | None = None
 
 
 class TokenScore(msgspec.Struct, frozen=True, kw_only=True):

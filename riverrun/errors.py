@@ -16,6 +16,9 @@
     ├── Refused                   the learner does not do what an operator told it
     ├── Overloaded                serving has as many requests as it may
     ├── NotServing                serving has no version yet, or drains
+    ├── VersionNotYet         served weights do not cover what a request waits for, in its time
+    ├── PinExpired            an answer held old weights for longer than it may
+    ├── SlowReader            a client does not read what it asked for
     ├── Unauthenticated           a call without a token that the server knows
     ├── PermissionDenied          a token whose role is not enough for the call
     ├── Unsupported               a field of a request that this server does not act upon yet
@@ -120,6 +123,38 @@ class Overloaded(RiverrunError):
 
 class NotServing(RiverrunError):
     """Serving has no version to answer with yet, or takes no new requests any more."""
+
+
+class VersionNotYet(RiverrunError):
+    """No served weights were what a request waits for before its time was over.
+
+    live, step, present: what is served: its version, its step, and per raw partition asked for the
+    offset up to which it has learned, as `partition:offset`, by commas.
+    """
+
+    def __init__(self, what: str, waited_s: float, live: str, step: int, present: str = "") -> None:
+        self.live = live
+        self.step = str(step)
+        self.present = present
+        learned = f", learned up to {present} (partition:next offset)" if present else ""
+        super().__init__(
+            f"{what} is not served after {waited_s:.3g} s; {live} is, of step {step}{learned}"
+        )
+
+
+class PinExpired(RiverrunError):
+    """An answer was pinned to weights that are old for longer than serving keeps these."""
+
+    def __init__(self, version: str, max_pin_s: float) -> None:
+        self.version = version
+        super().__init__(
+            f"{version} is no longer live and was held for {max_pin_s:g} s (serving.max_pin_s): "
+            f"the answer ends here"
+        )
+
+
+class SlowReader(RiverrunError):
+    """A client does not read its answer, which may not gather without bound."""
 
 
 class Unauthenticated(RiverrunError):

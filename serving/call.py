@@ -18,15 +18,22 @@ class Call:
 
     by: the name of the caller's token; empty where there are none.
     peer: his connection, as gRPC writes it: `ipv4:127.0.0.1:50312`.
+    deadline: until when he waits, monotonic seconds; None without one.
     version: the weights that answer, once they are known. The numbers are those of a whole answer.
     """
 
     request_id: str
     by: str = ""
     peer: str = ""
+    deadline: float | None = None
     version: str | None = None
     num_prompt_tokens: int = 0
     num_tokens: int = 0
+
+    @property
+    def client(self) -> str:
+        """Between whom rows are shared: names of tokens, else connections."""
+        return self.by or self.peer
 
 
 _CALL: ContextVar[Call | None] = ContextVar("call", default=None)

@@ -9,14 +9,15 @@ Knows nothing of sockets, protos or the store. Started by `serving/main.py`.
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Collection
 
-from riverrun.errors import ModelError, NotServing, Overloaded
+from riverrun.errors import ModelError, NotServing, Overloaded, PinExpired
 from riverrun.store import Manifest
 from serving.cache import SlottedCache
 from serving.runner import Outcome, Runner
 from serving.scheduler import Batch, Scheduler
-from serving.sequence import Delta, End, FinishReason, Sequence
+from serving.sequence import Delta, End, FinishReason, Sequence, Switch
 from serving.slots import Slots
 from serving.tally import Tally
 
@@ -24,6 +25,9 @@ Deliveries = list[tuple[Sequence, Delta]]
 
 RETRY_AFTER_S = 1.0
 """What a refused client is told to wait: about the time that a short answer takes."""
+
+EXPIRY_PERIOD_S = 0.1
+"""How often the age of pins is looked at."""
 
 
 class Engine:
@@ -43,6 +47,7 @@ class Engine:
         chunk_interval_s: float,
         max_waiting_tokens: int = 131_072,
         reuse_prefixes: bool = True,
+        max_pin_s: float = 120.0,
     ) -> None:
         self.slots = slots
         self.cache = cache
@@ -51,6 +56,10 @@ class Engine:
         self._deliver = deliver
         self._on_swap = on_swap
         self._max_open = cache.max_rows + max_waiting
+        # The last quarter of the queue is for other clients.
+        self._max_open_of_one = self._max_open - max_waiting // 4
+        self._max_pin_s = max_pin_s
+        self._expiry_at = 0.0
         self._max_open_tokens = cache.max_rows * cache.context_tokens + max_waiting_tokens
         self._chunk_interval_s = chunk_interval_s
         self._scheduler = Scheduler(
@@ -67,6 +76,7 @@ class Engine:
         self._stopping = False
         self._num_open = 0
         self._open_tokens = 0
+        self._num_open_of: Counter[str] = Counter()
 
     # From any thread
 
@@ -86,6 +96,13 @@ class Engine:
                     "(serving.max_rows + serving.max_waiting)",
                     RETRY_AFTER_S,
                 )
+            # An empty name is nobody's: it could be anybody's.
+            if sequence.client and self._num_open_of[sequence.client] >= self._max_open_of_one:
+                raise Overloaded(
+                    f"{self._max_open_of_one} requests of this client are open, as many as one "
+                    "client may have (serving.max_rows + three quarters of serving.max_waiting)",
+                    RETRY_AFTER_S,
+                )
             open_tokens = self._open_tokens + sequence.num_reserved
             if self._num_open >= self.cache.max_rows and open_tokens > self._max_open_tokens:
                 raise Overloaded(
@@ -96,6 +113,7 @@ class Engine:
                     RETRY_AFTER_S,
                 )
             self._num_open += 1
+            self._num_open_of[sequence.client] += 1
             self._open_tokens = open_tokens
             self._arrived.append(sequence)
             self._wake.notify()
@@ -158,10 +176,12 @@ class Engine:
         if manifest is not None:
             self.tally.swapped(manifest)
             self._on_swap(manifest)
+        deliveries: Deliveries = []
+        self._expire(deliveries)
         if self.slots.live is not None:
             copies = self._scheduler.admit()
             self._runner.copy(copies)
-        deliveries: Deliveries = []
+            self._follow(deliveries)
         for batch in self._scheduler.schedule():
             self._postprocess(batch, self._runner.run(batch), deliveries)
         if deliveries:
@@ -178,14 +198,42 @@ class Engine:
         if has_cancelled:
             self._close(self._scheduler.remove_cancelled())
 
+    def _expire(self, deliveries: Deliveries) -> None:
+        """End what holds old weights for too long, with the text so far."""
+        now = time.monotonic()
+        if now < self._expiry_at:
+            return
+        self._expiry_at = now + EXPIRY_PERIOD_S
+        expired = self._scheduler.expired(now, self._max_pin_s)
+        for sequence in expired:
+            if sequence.text is not None:
+                deliveries.append((sequence, _delta(sequence, None)))
+            error = PinExpired(sequence.version, self._max_pin_s)
+            deliveries.append((sequence, Delta(error=error)))
+            self.tally.ended(well=False)
+            self.tally.metrics.ended_early.labels("pin_expired").inc()
+        if expired:
+            self._scheduler.remove(expired)
+            self._close(expired)
+
+    def _follow(self, deliveries: Deliveries) -> None:
+        """Those that follow go on with the newest weights, and say so."""
+        for sequence in self._scheduler.follow():
+            deliveries.append((sequence, _delta(sequence, None)))
+            switch = Switch(sequence.manifest, sequence.num_generated)
+            sequence.switches.append(switch)
+            deliveries.append((sequence, Delta(switched=switch)))
+
     def _postprocess(self, batch: Batch, outcomes: list[Outcome], deliveries: Deliveries) -> None:
         now = time.perf_counter()
-        num_generated = num_prompted = 0
+        num_generated = num_prompted = num_recomputed = 0
         for sequence, count, outcome in zip(batch.sequences, batch.counts, outcomes, strict=True):
             if sequence.num_generated == 0:
                 num_prompted += count
                 if sequence.num_cached == sequence.num_reused > 0:
                     self.tally.reused(sequence.num_reused)
+            elif sequence.num_uncached > 1:
+                num_recomputed += count
             sequence.num_cached += count
             if not outcome.is_finite:
                 deliveries.append((sequence, Delta(error=_not_finite(sequence))))
@@ -200,6 +248,8 @@ class Engine:
                 self._go_on(sequence, outcome, now, deliveries)
         if num_prompted:
             self.tally.prompted(num_prompted)
+        if num_recomputed:
+            self.tally.recomputed(num_recomputed)
         if num_generated:
             self.tally.generated(num_generated, now)
 
@@ -210,6 +260,8 @@ class Engine:
         assert outcome.token is not None
         if sequence.num_generated == 0:
             self._scheduler.hold_prompt(sequence)
+            if sequence.follows:
+                sequence.switches.append(Switch(sequence.manifest, 0))
         self._time(sequence, now)
         reason = self._accept(sequence, outcome.token)
         if outcome.logprob is not None and reason is not FinishReason.END:
@@ -255,6 +307,10 @@ class Engine:
     def _close(self, sequences: list[Sequence]) -> None:
         with self._wake:
             self._num_open -= len(sequences)
+            for sequence in sequences:
+                self._num_open_of[sequence.client] -= 1
+                if not self._num_open_of[sequence.client]:
+                    del self._num_open_of[sequence.client]
             self._open_tokens -= sum(sequence.num_reserved for sequence in sequences)
 
 
@@ -275,6 +331,4 @@ def _finished(sequence: Sequence, outcome: Outcome) -> Delta:
 
 
 def _not_finite(sequence: Sequence) -> ModelError:
-    assert sequence.slot is not None
-    assert sequence.slot.manifest is not None
-    return ModelError(f"version {sequence.slot.manifest.version} gave logits that are not finite")
+    return ModelError(f"version {sequence.version} gave logits that are not finite")

@@ -18,9 +18,11 @@ from riverrun.store import Manifest, VersionStore
 from riverrun.tokenizer import Tokenizer
 from serving.cache import SlottedCache, check_budget
 from serving.engine import Deliveries, Engine
+from serving.pinning import Pinning
 from serving.precision import choose
 from serving.slots import Slots
 from serving.tally import Tally
+from serving.version_catalog import VersionCatalog
 from serving.watcher import Watcher
 
 log = logging.getLogger(__name__)
@@ -54,7 +56,12 @@ class LiveModel:
             context_tokens=context_tokens,
             budget_bytes=settings.cache_mb * 1_000_000,
         )
-        slots = Slots(config, precision=choose(config, settings.precision, device), device=device)
+        slots = Slots(
+            config,
+            num_slots=settings.weight_slots,
+            precision=choose(config, settings.precision, device),
+            device=device,
+        )
         cache = SlottedCache(
             config,
             max_rows=settings.max_rows,
@@ -67,20 +74,34 @@ class LiveModel:
         def deliver(deliveries: Deliveries) -> None:
             loop.call_soon_threadsafe(hand_out, deliveries)
 
+        def swapped(manifest: Manifest) -> None:
+            on_swap(manifest)
+            loop.call_soon_threadsafe(self.pinning.swaps.swapped)
+
         self.engine = Engine(
             slots,
             cache,
             tally,
             eos_ids=self.tokenizer.eos_ids,
             deliver=deliver,
-            on_swap=on_swap,
+            on_swap=swapped,
             max_waiting=settings.max_waiting,
             prefill_tokens=settings.prefill_tokens,
             chunk_interval_s=settings.chunk_interval_s,
             max_waiting_tokens=settings.max_waiting_tokens,
             reuse_prefixes=settings.reuse_prefixes,
+            max_pin_s=settings.max_pin_s,
         )
         self._watcher = Watcher(store, self.engine, tally, poll_interval_s=settings.poll_interval_s)
+        self.pinning = Pinning(
+            slots,
+            VersionCatalog(store),
+            self._watcher.ask,
+            tally,
+            max_wait_s=settings.max_version_wait_s,
+            max_waits=settings.max_version_waits,
+            loop=loop,
+        )
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="serving")
 
     def start(self) -> list[Future[None]]:

@@ -103,7 +103,7 @@ async def _answer(settings: Settings, running: Running, state: State, fronts: Fr
     try:
         await asyncio.wait([first, *threads], return_when=asyncio.FIRST_COMPLETED)
         if first.done():
-            state.serve(live.engine, live.tokenizer)
+            state.serve(live.engine, live.tokenizer, live.pinning)
             await fronts.grpc.set_serving()
             if state.phase == "serving":
                 fronts.announce("ready")

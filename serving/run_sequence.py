@@ -8,11 +8,12 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
-from riverrun.errors import Overloaded
+from riverrun.errors import Overloaded, RiverrunError
 from riverrun.store import Manifest
 from serving.engine import Engine
 from serving.mailbox import Mailbox
 from serving.sequence import Delta, End, Sequence, Sink
+from serving.slots import Pin
 
 MAX_BATCH_ROWS = 8
 """Of one batch in the engine at once: the rest of it waits here and takes no place in the queue."""
@@ -22,15 +23,30 @@ RETRY_AFTER_S = 1.0
 
 
 async def deltas_of(
-    engine: Engine, sequence: Sequence, mailbox: Mailbox
+    engine: Engine,
+    sequence: Sequence,
+    mailbox: Mailbox,
+    on_given_up: Callable[[], None] = lambda: None,
 ) -> AsyncGenerator[Delta, None]:
     """Submit the sequence, whose sink is the mailbox; its deltas, up to the one with an end.
+
+    on_given_up: called when nobody reads it; its row is free then.
 
     Raises:
         Overloaded, NotServing: it is not taken.
         RiverrunError: the engine could not go on with it.
     """
-    engine.submit(sequence)
+
+    def give_up() -> None:
+        engine.cancel(sequence)
+        on_given_up()
+
+    mailbox.on_given_up = give_up
+    try:
+        engine.submit(sequence)
+    except RiverrunError:
+        sequence.release()
+        raise
     ended = False
     try:
         while not ended:
@@ -43,11 +59,11 @@ async def deltas_of(
 
 
 async def run_batch(
-    engine: Engine, makers: list[Callable[[Sink], Sequence]]
+    engine: Engine, makers: list[Callable[[Sink], Sequence]], pin: Pin | None = None
 ) -> tuple[list[Delta], Manifest]:
-    """The last delta of each sequence, all from one version.
+    """The last delta of each sequence, all from one version: the pinned one, if one is given.
 
-    A swap in the middle leaves some on the older version: those run again, on the newer one.
+    Else a swap in the middle leaves some on the older version: those run again, on the newer one.
 
     Raises:
         Overloaded: not taken, or versions changed faster than the batch could run.
@@ -58,7 +74,9 @@ async def run_batch(
     async def run(i: int) -> None:
         async with limit:
             mailbox = Mailbox()
-            async with aclosing(deltas_of(engine, makers[i](mailbox.put), mailbox)) as deltas:
+            sequence = makers[i](mailbox.put)
+            sequence.pin = None if pin is None else pin.again()
+            async with aclosing(deltas_of(engine, sequence, mailbox)) as deltas:
                 async for delta in deltas:
                     done[i] = delta
 

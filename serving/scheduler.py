@@ -5,13 +5,17 @@ most one prefill batch, of at most `prefill_tokens`, and one decode batch a vers
 prompt delays nobody's next token by more than one such batch. A prompt that begins like what a row
 already holds starts behind that beginning.
 
+A sequence that follows is moved to newer weights between two of its tokens; all its tokens are then
+prefilled again, by these weights.
+
 Knows nothing of tensors. Called by `serving/engine.py`, on its thread.
 """
 
 import time
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 
+from serving.fair_queue import FairQueue
 from serving.prefixes import Prefixes
 from serving.sequence import Sequence
 from serving.slots import Slot, Slots
@@ -36,31 +40,34 @@ class Copy:
 
 
 class Scheduler:
-    """Rows of the cache to sequences, first come, first served."""
+    """Rows of the cache to sequences, fair between clients."""
 
     def __init__(
         self, slots: Slots, *, max_rows: int, prefill_tokens: int, reuse_prefixes: bool = True
     ) -> None:
-        self.waiting: deque[Sequence] = deque()
+        self.waiting = FairQueue()
         self.running: list[Sequence] = []
         self._slots = slots
+        self._num_running: Counter[str] = Counter()
         # The row that was freed first is given first: what others hold stays longest.
         self._free_rows = deque(range(max_rows))
         self._prefixes = Prefixes() if reuse_prefixes else None
         self._prefill_tokens = prefill_tokens
 
     def add(self, sequence: Sequence) -> None:
-        self.waiting.append(sequence)
+        self.waiting.add(sequence)
 
     def admit(self) -> list[Copy]:
-        """Give free rows to those who waited longest, and pin them to what is live now.
+        """Give free rows to those whose turn it is, and pin them to what is live now.
 
         What is copied must be copied in this order, before any pass.
         """
         copies = []
         while self.waiting and self._free_rows:
-            sequence = self.waiting.popleft()
-            sequence.slot = self._slots.pin()
+            sequence = self.waiting.pop(self._num_running)
+            self._num_running[sequence.client] += 1
+            if sequence.pin is None:
+                sequence.pin = self._slots.pin()
             sequence.first_version = sequence.version
             sequence.admitted_at = time.perf_counter()
             copy = self._place(sequence)
@@ -97,7 +104,6 @@ class Scheduler:
         decoding: dict[Slot, list[Sequence]] = {}
         for sequence in self.running:
             if sequence.num_uncached == 1:
-                assert sequence.slot is not None
                 decoding.setdefault(sequence.slot, []).append(sequence)
         batches = [] if prefill is None else [prefill]
         for slot, sequences in decoding.items():
@@ -128,13 +134,15 @@ class Scheduler:
         """Free the row and the pin of a sequence that has ended."""
         self.running.remove(sequence)
         assert sequence.row is not None
-        assert sequence.slot is not None
+        self._num_running[sequence.client] -= 1
+        if not self._num_running[sequence.client]:
+            del self._num_running[sequence.client]
         if self._prefixes is not None:
             self._prefixes.hold(
                 sequence.row, sequence.version, sequence.tokens[: sequence.num_cached]
             )
         self._free_rows.append(sequence.row)
-        self._slots.unpin(sequence.slot)
+        sequence.release()
 
     def hold_prompt(self, sequence: Sequence) -> None:
         """The prompt is through: others may begin with it while its answer still runs."""
@@ -148,13 +156,52 @@ class Scheduler:
         if self._prefixes is not None:
             self._prefixes.drop(row)
 
+    def follow(self) -> list[Sequence]:
+        """Move those that follow to what is live now, and give them; their keys are made anew.
+
+        One that has not made a token since it was moved goes on first: so that swaps, however
+        quick, cannot keep it from its end.
+        """
+        moved = []
+        for sequence in self.running:
+            if (
+                sequence.follows
+                and sequence.switches
+                and sequence.num_generated > sequence.switches[-1].num_tokens
+                and not self._slots.is_live(sequence.slot)
+            ):
+                sequence.release()
+                sequence.pin = self._slots.pin()
+                sequence.num_cached = 0
+                self.forget(_row(sequence))
+                moved.append(sequence)
+        return moved
+
+    def expired(self, now: float, max_pin_s: float) -> list[Sequence]:
+        """Those that hold weights that are not live for longer than they may."""
+        held = [*self.running, *self.waiting]
+        return [one for one in held if self._held_since(one, now) + max_pin_s < now]
+
+    def _held_since(self, sequence: Sequence, now: float) -> float:
+        pin = sequence.pin
+        if pin is None or sequence.follows or self._slots.is_live(pin.slot):
+            return now
+        return max(pin.at, pin.slot.superseded_at or 0.0)
+
+    def remove(self, sequences: list[Sequence]) -> None:
+        """Free what these hold, running or waiting."""
+        running = set(self.running)
+        self.waiting.remove(set(sequences))
+        for sequence in sequences:
+            if sequence in running:
+                self.release(sequence)
+            else:
+                sequence.release()
+
     def remove_cancelled(self) -> list[Sequence]:
         """Free what cancelled sequences hold, and give them."""
-        cancelled = [sequence for sequence in self.running if sequence.cancelled]
-        for sequence in cancelled:
-            self.release(sequence)
-        cancelled += [sequence for sequence in self.waiting if sequence.cancelled]
-        self.waiting = deque(sequence for sequence in self.waiting if not sequence.cancelled)
+        cancelled = [one for one in (*self.running, *self.waiting) if one.cancelled]
+        self.remove(cancelled)
         return cancelled
 
 

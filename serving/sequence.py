@@ -19,7 +19,7 @@ from riverrun.errors import RiverrunError
 from riverrun.store import Manifest
 from serving.answer_text import AnswerText
 from serving.sampling import GREEDY, Sampling
-from serving.slots import Slot
+from serving.slots import Pin, Slot
 
 Task = Literal["generate", "score", "embed"]
 
@@ -35,13 +35,29 @@ class FinishReason(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Switch:
+    """An answer that follows the newest version goes on with this one.
+
+    num_tokens: of the answer before it.
+    """
+
+    manifest: Manifest
+    num_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class End:
-    """How an answer ended, and the weights that gave all of it."""
+    """How an answer ended, and the weights that gave all of it.
+
+    manifest: of one that follows, its last version. switches: of one that follows, all its
+    versions in order, the first one at 0 tokens.
+    """
 
     reason: FinishReason
     num_prompt_tokens: int
     num_tokens: int
     manifest: Manifest
+    switches: tuple[Switch, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +86,16 @@ class TokenScore:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What is new in an answer. The last one has an `end`, or the `error` instead of one."""
+    """What is new in an answer. The last one has an `end`, or the `error` instead of one.
+
+    switched: all of this delta, and what follows, is from these weights.
+    """
 
     text: str = ""
     num_tokens: int = 0
     end: End | None = None
     error: RiverrunError | None = None
+    switched: Switch | None = None
     logprobs: tuple[TokenLogprob, ...] = ()
     """One for each of the `num_tokens`, in order, if the sequence asked for them. Their text may
     come later, or never: a token can end inside a character or a stop string."""
@@ -119,7 +139,14 @@ class Sequence:
     num_reused: int = 0
     """Of them, the first ones whose keys another sequence had made."""
     row: int | None = None
-    slot: Slot | None = None
+    pin: Pin | None = None
+    """The weights that run it: given with it, by one who asked for a version, or at admission."""
+    follows: bool = False
+    """Whether a `generate` goes on with the newest version at each swap."""
+    switches: list[Switch] = field(default_factory=list)
+    """Of one that follows."""
+    client: str = ""
+    """Who asks: rows are shared fairly between clients."""
     cancelled: bool = False
     submitted_at: float = field(default_factory=time.perf_counter)
     admitted_at: float | None = None
@@ -163,12 +190,30 @@ class Sequence:
         return self.num_prompt_tokens + self.max_tokens
 
     @property
+    def slot(self) -> Slot:
+        assert self.pin is not None, "a running sequence has weights"
+        return self.pin.slot
+
+    @property
+    def manifest(self) -> Manifest:
+        manifest = self.slot.manifest
+        assert manifest is not None, "a pinned slot has a version"
+        return manifest
+
+    @property
     def version(self) -> str:
-        assert self.slot is not None
-        assert self.slot.manifest is not None, "a pinned slot has a version"
-        return self.slot.manifest.version
+        return self.manifest.version
+
+    def release(self) -> None:
+        """Let go of its weights."""
+        if self.pin is not None:
+            self.pin.release()
 
     def end(self, reason: FinishReason) -> End:
-        assert self.slot is not None
-        assert self.slot.manifest is not None, "a pinned slot has a version"
-        return End(reason, self.num_prompt_tokens, self.num_generated, self.slot.manifest)
+        return End(
+            reason,
+            self.num_prompt_tokens,
+            self.num_generated,
+            self.manifest,
+            tuple(self.switches),
+        )

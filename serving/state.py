@@ -16,6 +16,7 @@ from serving.commander import Commander
 from serving.engine import Engine
 from serving.feedback_log import FeedbackLog
 from serving.kafka_writer import KafkaWriter
+from serving.pinning import Pinning
 from serving.replies import Replies
 from serving.tally import Tally
 from serving.version_catalog import VersionCatalog
@@ -40,14 +41,15 @@ class State:
         self.commander = Commander(settings, self._writer)
         self.engine: Engine | None = None
         self.tokenizer: Tokenizer | None = None
+        self.pinning: Pinning | None = None
         self.closing = asyncio.Event()
         self._num_open = 0
         self._has_none_open = asyncio.Event()
         self._has_none_open.set()
 
-    def serve(self, engine: Engine, tokenizer: Tokenizer) -> None:
+    def serve(self, engine: Engine, tokenizer: Tokenizer, pinning: Pinning) -> None:
         """A version is live: requests are taken from now on."""
-        self.engine, self.tokenizer = engine, tokenizer
+        self.engine, self.tokenizer, self.pinning = engine, tokenizer, pinning
         if self.phase == "loading":
             self.phase = "serving"
 

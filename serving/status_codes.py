@@ -22,13 +22,16 @@ from riverrun.errors import (
     OffsetExpired,
     Overloaded,
     PermissionDenied,
+    PinExpired,
     RiverrunError,
+    SlowReader,
     StoreError,
     Unauthenticated,
     UnknownReply,
     UnknownVersion,
     Unsupported,
     VersionGone,
+    VersionNotYet,
     VersionRefused,
 )
 
@@ -60,6 +63,9 @@ TABLE: dict[type[RiverrunError], Row] = {
     UnknownVersion: Row(Code.NOT_FOUND, "UNKNOWN_VERSION"),
     VersionGone: Row(Code.FAILED_PRECONDITION, "VERSION_GONE"),
     VersionRefused: Row(Code.FAILED_PRECONDITION, "VERSION_REFUSED"),
+    VersionNotYet: Row(Code.DEADLINE_EXCEEDED, "VERSION_NOT_YET"),
+    PinExpired: Row(Code.ABORTED, "PIN_EXPIRED"),
+    SlowReader: Row(Code.ABORTED, "SLOW_READER"),
     OffsetExpired: Row(Code.OUT_OF_RANGE, "OFFSET_EXPIRED"),
     IdTaken: Row(Code.ALREADY_EXISTS, "ID_TAKEN"),
     Overloaded: Row(Code.RESOURCE_EXHAUSTED, "OVERLOADED", RETRY_AFTER_S),
@@ -91,7 +97,7 @@ def details(error: RiverrunError, request_id: str) -> list[Message]:
     """What a client can act upon."""
     row = row_of(error)
     metadata = {"request_id": request_id}
-    for name in ("field", "version", "nearest", "role"):
+    for name in ("field", "version", "nearest", "role", "live", "step", "present"):
         value = getattr(error, name, None)
         if isinstance(value, str) and value:
             metadata[name] = value

@@ -90,6 +90,10 @@ class Tally:
     def prompted(self, num_tokens: int) -> None:
         self.metrics.tokens.labels("prompt").inc(num_tokens)
 
+    def recomputed(self, num_tokens: int) -> None:
+        """Tokens of answers that follow, run again by newer weights."""
+        self.metrics.tokens.labels("recomputed").inc(num_tokens)
+
     def reused(self, num_tokens: int) -> None:
         """A prompt began with so many tokens that a row held already."""
         self.metrics.prefix_tokens.inc(num_tokens)

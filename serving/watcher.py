@@ -1,8 +1,8 @@
 """The thread that looks for newer versions and loads them, off the engine's thread.
 
-It follows the store's pointer. While every slot is in use it waits for the oldest answers to end,
-and then takes what is newest by then; versions between are skipped. A version that cannot be
-loaded is counted and logged, and the one that is live stays.
+It follows the store's pointer, and loads what requests name by id. While every slot is in use it
+waits for the oldest answers to end, and then takes what is newest by then; versions between are
+skipped. A version that cannot be loaded is counted and logged, and the one that is live stays.
 
 Knows nothing of requests. Started by `serving/main.py`.
 """
@@ -12,12 +12,14 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
-from riverrun.errors import UnknownVersion, VersionRefused
-from riverrun.store import VersionStore
+from riverrun.errors import RiverrunError, StoreError, UnknownVersion, VersionRefused
+from riverrun.store import Manifest, VersionStore
 from serving.engine import Engine
-from serving.slots import Slot
+from serving.pinning import Loaded
+from serving.slots import Pin, Slot
 from serving.tally import Tally
 from serving.weights import load_into
 
@@ -44,17 +46,52 @@ class Watcher:
         self._stopping = threading.Event()
         self._offered: str | None = None
         self._refused: str | None = None
+        self._wake = threading.Event()
+        self._asked: deque[tuple[str, Loaded]] = deque()
 
     def stop(self) -> None:
         """End `run` after the version that is being loaded, if one is."""
         self._stopping.set()
+        self._wake.set()
+
+    def ask(self, version: str, loaded: Loaded) -> None:
+        """From any thread: load it beside the live one, and call back with a pin of it."""
+        self._asked.append((version, loaded))
+        self._wake.set()
 
     def run(self) -> None:
         """Look every `poll_interval_s` until stopped."""
         _step_back()
         pause_s = 0.0
-        while not self._stopping.wait(pause_s):
+        while not self._stopping.is_set():
+            self._wake.wait(pause_s)
+            self._wake.clear()
+            while self._asked and not self._stopping.is_set():
+                version, loaded = self._asked.popleft()
+                loaded(self._load_asked(version))
             pause_s = self._look()
+
+    def _load_asked(self, version: str) -> Pin | RiverrunError:
+        """Load what a request named; what it says when that cannot be."""
+        slots = self._engine.slots
+        try:
+            # A request before this one may have brought it.
+            pin = slots.pin_version(version)
+            if pin is not None:
+                return pin
+            slot = slots.stage_asked()
+            return slots.keep_asked(self._load(version, slot))
+        except VersionRefused as error:
+            self._tally.refused()
+            log.error("%s, which a request asked for, is refused: %s", version, error)
+            return error
+        except RiverrunError as error:
+            return error
+        except Exception as error:
+            log.exception("%s, which a request asked for, could not be loaded", version)
+            return StoreError(f"{version} could not be loaded: {type(error).__name__}")
+        finally:
+            slots.give_back()
 
     def _look(self) -> float:
         """Load what is newest, if it is new; the seconds to wait before looking again."""
@@ -69,7 +106,8 @@ class Watcher:
             # Waiting for the slot may have taken long: what is newest now?
             version = self._store.promoted()
             if version is not None and version not in (self._offered, self._refused):
-                self._load(version, slot)
+                self._engine.offer(self._load(version, slot))
+                self._offered = version
         except VersionRefused as error:
             self._refused = version
             self._tally.refused()
@@ -102,15 +140,14 @@ class Watcher:
 
         return pause
 
-    def _load(self, version: str, slot: Slot) -> None:
+    def _load(self, version: str, slot: Slot) -> Manifest:
         started = time.perf_counter()
         manifest = self._store.manifest(version)
         with self._store.weights(version) as path:
             load_into(slot.model, path, version, self._pause())
         self._tally.metrics.load_seconds.observe(time.perf_counter() - started)
-        self._engine.offer(manifest)
-        self._offered = version
         log.debug("%s loaded in %.3f s", version, time.perf_counter() - started)
+        return manifest
 
 
 def _step_back() -> None:

@@ -22,6 +22,7 @@ from riverrun.answers import (
     ServerState,
     Status,
     StoredVersion,
+    Switch,
     TokenCount,
     TokenLogprob,
     TokenScore,
@@ -44,6 +45,11 @@ def answer(
         version=version(final.version),
         request_id=final.request_id,
         logprobs=logprobs or None,
+        versions=[
+            Switch(version=version(one.version), completion_tokens=one.completion_tokens)
+            for one in final.versions
+        ]
+        or None,
     )
 
 

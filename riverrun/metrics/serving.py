@@ -52,7 +52,7 @@ class ServingMetrics:
         )
         self.tokens = Counter(
             "riverrun_serving_tokens",
-            "Tokens run; kind is `prompt` or `generated`.",
+            "Tokens run; kind is `prompt`, `generated` or `recomputed` (FOLLOW, at a swap).",
             ["kind"],
             registry=registry,
         )
@@ -64,6 +64,18 @@ class ServingMetrics:
         self.rows = Gauge("riverrun_serving_rows", "Requests decoding now.", registry=registry)
         self.waiting = Gauge(
             "riverrun_serving_waiting", "Requests waiting for a row.", registry=registry
+        )
+        self.version_waits = Gauge(
+            "riverrun_serving_version_waits",
+            "Requests waiting for a version or an offset; they hold no row.",
+            registry=registry,
+        )
+        self.ended_early = Counter(
+            "riverrun_serving_ended_early",
+            "Answers that serving ended; reason is `pin_expired` (old weights, serving.max_pin_s) "
+            "or `slow_reader`.",
+            ["reason"],
+            registry=registry,
         )
         self.swaps = Counter(
             "riverrun_serving_swaps", "Versions taken into service.", registry=registry

@@ -90,6 +90,48 @@ class ServingSettings(Section):
         description="Tokens, of prompts and of the answers that they may get, that may be open "
         "beyond what all rows hold; more are refused with RESOURCE_EXHAUSTED.",
     )
+    weight_slots: int = Field(
+        4,
+        ge=3,
+        le=64,
+        description="Sets of weights in memory at most: the live one, the next, and old ones or "
+        "such as requests name. Memory is taken when a set is first needed.",
+    )
+    max_pin_s: float = Field(
+        120.0,
+        gt=0,
+        le=86_400,
+        description="How long an answer may go on with weights that are not live, seconds; then it "
+        "ends with ABORTED. A swap waits for free weights no longer.",
+    )
+    max_version_wait_s: float = Field(
+        30.0,
+        gt=0,
+        le=86_400,
+        description="How long a request without a deadline waits for the version or the offset "
+        "that it asks for, seconds.",
+    )
+    max_version_waits: int = Field(
+        256,
+        ge=0,
+        le=1_000_000,
+        description="Requests that may wait for a version or an offset; more are refused with "
+        "RESOURCE_EXHAUSTED.",
+    )
+    max_unread_tokens: int = Field(
+        4096,
+        ge=64,
+        le=100_000_000,
+        description="Tokens, and alternatives to them, that may gather unread for one client; "
+        "beyond it the answer ends with ABORTED.",
+    )
+    send_timeout_s: float = Field(
+        30.0,
+        gt=0,
+        le=3600,
+        description="How long one message may wait for a client to read; then the answer ends with "
+        "ABORTED.",
+    )
     cache_mb: int = Field(
         2048,
         ge=1,

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from riverrun.v1 import version_pb2 as riverrun_dot_v1_dot_version__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1criverrun/v1/generation.proto\x12\x0briverrun.v1\x1a\x19riverrun/v1/version.proto\"\xfb\x01\n\x0fGenerateRequest\x12\x10\n\x06prompt\x18\x01 \x01(\tH\x00\x12\x31\n\x0c\x63onversation\x18\x02 \x01(\x0b\x32\x19.riverrun.v1.ConversationH\x00\x12\'\n\x08sampling\x18\x03 \x01(\x0b\x32\x15.riverrun.v1.Sampling\x12\x12\n\nmax_tokens\x18\x04 \x01(\r\x12\x0c\n\x04stop\x18\x05 \x03(\t\x12\x15\n\x08logprobs\x18\x06 \x01(\rH\x01\x88\x01\x01\x12+\n\x07version\x18\x07 \x01(\x0b\x32\x1a.riverrun.v1.VersionChoiceB\x07\n\x05inputB\x0b\n\t_logprobs\"\xd1\x01\n\x0b\x43hatRequest\x12&\n\x08messages\x18\x01 \x03(\x0b\x32\x14.riverrun.v1.Message\x12\'\n\x08sampling\x18\x03 \x01(\x0b\x32\x15.riverrun.v1.Sampling\x12\x12\n\nmax_tokens\x18\x04 \x01(\r\x12\x0c\n\x04stop\x18\x05 \x03(\t\x12\x15\n\x08logprobs\x18\x06 \x01(\rH\x00\x88\x01\x01\x12+\n\x07version\x18\x07 \x01(\x0b\x32\x1a.riverrun.v1.VersionChoiceB\x0b\n\t_logprobs\"6\n\x0c\x43onversation\x12&\n\x08messages\x18\x01 \x03(\x0b\x32\x14.riverrun.v1.Message\"(\n\x07Message\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\"\xaf\x01\n\x08Sampling\x12\x13\n\x0btemperature\x18\x01 \x01(\x02\x12\r\n\x05top_k\x18\x02 \x01(\r\x12\x12\n\x05top_p\x18\x03 \x01(\x02H\x00\x88\x01\x01\x12\x11\n\x04seed\x18\x04 \x01(\x04H\x01\x88\x01\x01\x12\r\n\x05min_p\x18\x05 \x01(\x02\x12\x1f\n\x12repetition_penalty\x18\x06 \x01(\x02H\x02\x88\x01\x01\x42\x08\n\x06_top_pB\x07\n\x05_seedB\x15\n\x13_repetition_penalty\"\xc9\x01\n\rVersionChoice\x12&\n\x04mode\x18\x01 \x01(\x0e\x32\x18.riverrun.v1.VersionMode\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0e\n\x06min_id\x18\x03 \x01(\t\x12\x10\n\x08min_step\x18\x04 \x01(\x04\x12\x34\n\x05\x61\x66ter\x18\x05 \x03(\x0b\x32%.riverrun.v1.VersionChoice.AfterEntry\x1a,\n\nAfterEntry\x12\x0b\n\x03key\x18\x01 \x01(\r\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\x90\x01\n\x10GenerateResponse\x12#\n\x05\x63hunk\x18\x01 \x01(\x0b\x32\x12.riverrun.v1.ChunkH\x00\x12#\n\x05\x66inal\x18\x02 \x01(\x0b\x32\x12.riverrun.v1.FinalH\x00\x12)\n\x08switched\x18\x03 \x01(\x0b\x32\x15.riverrun.v1.SwitchedH\x00\x42\x07\n\x05\x65vent\"R\n\x05\x43hunk\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06tokens\x18\x02 \x01(\r\x12+\n\x08logprobs\x18\x03 \x03(\x0b\x32\x19.riverrun.v1.TokenLogprob\"L\n\x08Switched\x12%\n\x07version\x18\x01 \x01(\x0b\x32\x14.riverrun.v1.Version\x12\x19\n\x11\x63ompletion_tokens\x18\x02 \x01(\r\"`\n\x0cTokenLogprob\x12\n\n\x02id\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07logprob\x18\x03 \x01(\x01\x12%\n\x03top\x18\x04 \x03(\x0b\x32\x18.riverrun.v1.Alternative\"8\n\x0b\x41lternative\x12\n\n\x02id\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07logprob\x18\x03 \x01(\x01\"\xa6\x01\n\x05\x46inal\x12\x30\n\rfinish_reason\x18\x01 \x01(\x0e\x32\x19.riverrun.v1.FinishReason\x12\x15\n\rprompt_tokens\x18\x02 \x01(\r\x12\x19\n\x11\x63ompletion_tokens\x18\x03 \x01(\r\x12%\n\x07version\x18\x04 \x01(\x0b\x32\x14.riverrun.v1.Version\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"p\n\x10\x43ompleteResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12!\n\x05\x66inal\x18\x02 \x01(\x0b\x32\x12.riverrun.v1.Final\x12+\n\x08logprobs\x18\x03 \x03(\x0b\x32\x19.riverrun.v1.TokenLogprob\"w\n\x0cScoreRequest\x12\'\n\x06inputs\x18\x01 \x03(\x0b\x32\x17.riverrun.v1.ScoreInput\x12\x11\n\tper_token\x18\x02 \x01(\x08\x12+\n\x07version\x18\x03 \x01(\x0b\x32\x1a.riverrun.v1.VersionChoice\"+\n\nScoreInput\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontext\x18\x02 \x01(\t\"n\n\rScoreResponse\x12\"\n\x06scores\x18\x01 \x03(\x0b\x32\x12.riverrun.v1.Score\x12%\n\x07version\x18\x02 \x01(\x0b\x32\x14.riverrun.v1.Version\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x81\x01\n\x05Score\x12\x16\n\x0elog_likelihood\x18\x01 \x01(\x01\x12\x15\n\rbits_per_byte\x18\x02 \x01(\x01\x12\x0e\n\x06tokens\x18\x03 \x01(\r\x12\r\n\x05\x62ytes\x18\x04 \x01(\r\x12*\n\tper_token\x18\x05 \x03(\x0b\x32\x17.riverrun.v1.TokenScore\"J\n\nTokenScore\x12\n\n\x02id\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07logprob\x18\x03 \x01(\x01\x12\x11\n\tlikeliest\x18\x04 \x01(\x08\"J\n\x0c\x45mbedRequest\x12\r\n\x05texts\x18\x01 \x03(\t\x12+\n\x07version\x18\x02 \x01(\x0b\x32\x1a.riverrun.v1.VersionChoice\"v\n\rEmbedResponse\x12*\n\nembeddings\x18\x01 \x03(\x0b\x32\x16.riverrun.v1.Embedding\x12%\n\x07version\x18\x02 \x01(\x0b\x32\x14.riverrun.v1.Version\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"+\n\tEmbedding\x12\x0e\n\x06values\x18\x01 \x03(\x02\x12\x0e\n\x06tokens\x18\x02 \x01(\r\"b\n\x12\x43ountTokensRequest\x12\x10\n\x06prompt\x18\x01 \x01(\tH\x00\x12\x31\n\x0c\x63onversation\x18\x02 \x01(\x0b\x32\x19.riverrun.v1.ConversationH\x00\x42\x07\n\x05input\":\n\x13\x43ountTokensResponse\x12\x0e\n\x06tokens\x18\x01 \x01(\r\x12\x13\n\x0broom_tokens\x18\x02 \x01(\r*]\n\x0bVersionMode\x12\x1c\n\x18VERSION_MODE_UNSPECIFIED\x10\x00\x12\x17\n\x13VERSION_MODE_PINNED\x10\x01\x12\x17\n\x13VERSION_MODE_FOLLOW\x10\x02*v\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x15\n\x11\x46INISH_REASON_END\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x03\x32\xfe\x03\n\nGeneration\x12I\n\x08Generate\x12\x1c.riverrun.v1.GenerateRequest\x1a\x1d.riverrun.v1.GenerateResponse0\x01\x12G\n\x08\x43omplete\x12\x1c.riverrun.v1.GenerateRequest\x1a\x1d.riverrun.v1.CompleteResponse\x12\x41\n\x04\x43hat\x12\x18.riverrun.v1.ChatRequest\x1a\x1d.riverrun.v1.GenerateResponse0\x01\x12G\n\x0c\x43ompleteChat\x12\x18.riverrun.v1.ChatRequest\x1a\x1d.riverrun.v1.CompleteResponse\x12>\n\x05Score\x12\x19.riverrun.v1.ScoreRequest\x1a\x1a.riverrun.v1.ScoreResponse\x12>\n\x05\x45mbed\x12\x19.riverrun.v1.EmbedRequest\x1a\x1a.riverrun.v1.EmbedResponse\x12P\n\x0b\x43ountTokens\x12\x1f.riverrun.v1.CountTokensRequest\x1a .riverrun.v1.CountTokensResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1criverrun/v1/generation.proto\x12\x0briverrun.v1\x1a\x19riverrun/v1/version.proto\"\xfb\x01\n\x0fGenerateRequest\x12\x10\n\x06prompt\x18\x01 \x01(\tH\x00\x12\x31\n\x0c\x63onversation\x18\x02 \x01(\x0b\x32\x19.riverrun.v1.ConversationH\x00\x12\'\n\x08sampling\x18\x03 \x01(\x0b\x32\x15.riverrun.v1.Sampling\x12\x12\n\nmax_tokens\x18\x04 \x01(\r\x12\x0c\n\x04stop\x18\x05 \x03(\t\x12\x15\n\x08logprobs\x18\x06 \x01(\rH\x01\x88\x01\x01\x12+\n\x07version\x18\x07 \x01(\x0b\x32\x1a.riverrun.v1.VersionChoiceB\x07\n\x05inputB\x0b\n\t_logprobs\"\xd1\x01\n\x0b\x43hatRequest\x12&\n\x08messages\x18\x01 \x03(\x0b\x32\x14.riverrun.v1.Message\x12\'\n\x08sampling\x18\x03 \x01(\x0b\x32\x15.riverrun.v1.Sampling\x12\x12\n\nmax_tokens\x18\x04 \x01(\r\x12\x0c\n\x04stop\x18\x05 \x03(\t\x12\x15\n\x08logprobs\x18\x06 \x01(\rH\x00\x88\x01\x01\x12+\n\x07version\x18\x07 \x01(\x0b\x32\x1a.riverrun.v1.VersionChoiceB\x0b\n\t_logprobs\"6\n\x0c\x43onversation\x12&\n\x08messages\x18\x01 \x03(\x0b\x32\x14.riverrun.v1.Message\"(\n\x07Message\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\"\xaf\x01\n\x08Sampling\x12\x13\n\x0btemperature\x18\x01 \x01(\x02\x12\r\n\x05top_k\x18\x02 \x01(\r\x12\x12\n\x05top_p\x18\x03 \x01(\x02H\x00\x88\x01\x01\x12\x11\n\x04seed\x18\x04 \x01(\x04H\x01\x88\x01\x01\x12\r\n\x05min_p\x18\x05 \x01(\x02\x12\x1f\n\x12repetition_penalty\x18\x06 \x01(\x02H\x02\x88\x01\x01\x42\x08\n\x06_top_pB\x07\n\x05_seedB\x15\n\x13_repetition_penalty\"\xc9\x01\n\rVersionChoice\x12&\n\x04mode\x18\x01 \x01(\x0e\x32\x18.riverrun.v1.VersionMode\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0e\n\x06min_id\x18\x03 \x01(\t\x12\x10\n\x08min_step\x18\x04 \x01(\x04\x12\x34\n\x05\x61\x66ter\x18\x05 \x03(\x0b\x32%.riverrun.v1.VersionChoice.AfterEntry\x1a,\n\nAfterEntry\x12\x0b\n\x03key\x18\x01 \x01(\r\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\x90\x01\n\x10GenerateResponse\x12#\n\x05\x63hunk\x18\x01 \x01(\x0b\x32\x12.riverrun.v1.ChunkH\x00\x12#\n\x05\x66inal\x18\x02 \x01(\x0b\x32\x12.riverrun.v1.FinalH\x00\x12)\n\x08switched\x18\x03 \x01(\x0b\x32\x15.riverrun.v1.SwitchedH\x00\x42\x07\n\x05\x65vent\"R\n\x05\x43hunk\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06tokens\x18\x02 \x01(\r\x12+\n\x08logprobs\x18\x03 \x03(\x0b\x32\x19.riverrun.v1.TokenLogprob\"L\n\x08Switched\x12%\n\x07version\x18\x01 \x01(\x0b\x32\x14.riverrun.v1.Version\x12\x19\n\x11\x63ompletion_tokens\x18\x02 \x01(\r\"`\n\x0cTokenLogprob\x12\n\n\x02id\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07logprob\x18\x03 \x01(\x01\x12%\n\x03top\x18\x04 \x03(\x0b\x32\x18.riverrun.v1.Alternative\"8\n\x0b\x41lternative\x12\n\n\x02id\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07logprob\x18\x03 \x01(\x01\"\xcf\x01\n\x05\x46inal\x12\x30\n\rfinish_reason\x18\x01 \x01(\x0e\x32\x19.riverrun.v1.FinishReason\x12\x15\n\rprompt_tokens\x18\x02 \x01(\r\x12\x19\n\x11\x63ompletion_tokens\x18\x03 \x01(\r\x12%\n\x07version\x18\x04 \x01(\x0b\x32\x14.riverrun.v1.Version\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\'\n\x08versions\x18\x06 \x03(\x0b\x32\x15.riverrun.v1.Switched\"p\n\x10\x43ompleteResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12!\n\x05\x66inal\x18\x02 \x01(\x0b\x32\x12.riverrun.v1.Final\x12+\n\x08logprobs\x18\x03 \x03(\x0b\x32\x19.riverrun.v1.TokenLogprob\"w\n\x0cScoreRequest\x12\'\n\x06inputs\x18\x01 \x03(\x0b\x32\x17.riverrun.v1.ScoreInput\x12\x11\n\tper_token\x18\x02 \x01(\x08\x12+\n\x07version\x18\x03 \x01(\x0b\x32\x1a.riverrun.v1.VersionChoice\"+\n\nScoreInput\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontext\x18\x02 \x01(\t\"n\n\rScoreResponse\x12\"\n\x06scores\x18\x01 \x03(\x0b\x32\x12.riverrun.v1.Score\x12%\n\x07version\x18\x02 \x01(\x0b\x32\x14.riverrun.v1.Version\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x81\x01\n\x05Score\x12\x16\n\x0elog_likelihood\x18\x01 \x01(\x01\x12\x15\n\rbits_per_byte\x18\x02 \x01(\x01\x12\x0e\n\x06tokens\x18\x03 \x01(\r\x12\r\n\x05\x62ytes\x18\x04 \x01(\r\x12*\n\tper_token\x18\x05 \x03(\x0b\x32\x17.riverrun.v1.TokenScore\"J\n\nTokenScore\x12\n\n\x02id\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07logprob\x18\x03 \x01(\x01\x12\x11\n\tlikeliest\x18\x04 \x01(\x08\"J\n\x0c\x45mbedRequest\x12\r\n\x05texts\x18\x01 \x03(\t\x12+\n\x07version\x18\x02 \x01(\x0b\x32\x1a.riverrun.v1.VersionChoice\"v\n\rEmbedResponse\x12*\n\nembeddings\x18\x01 \x03(\x0b\x32\x16.riverrun.v1.Embedding\x12%\n\x07version\x18\x02 \x01(\x0b\x32\x14.riverrun.v1.Version\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"+\n\tEmbedding\x12\x0e\n\x06values\x18\x01 \x03(\x02\x12\x0e\n\x06tokens\x18\x02 \x01(\r\"b\n\x12\x43ountTokensRequest\x12\x10\n\x06prompt\x18\x01 \x01(\tH\x00\x12\x31\n\x0c\x63onversation\x18\x02 \x01(\x0b\x32\x19.riverrun.v1.ConversationH\x00\x42\x07\n\x05input\":\n\x13\x43ountTokensResponse\x12\x0e\n\x06tokens\x18\x01 \x01(\r\x12\x13\n\x0broom_tokens\x18\x02 \x01(\r*]\n\x0bVersionMode\x12\x1c\n\x18VERSION_MODE_UNSPECIFIED\x10\x00\x12\x17\n\x13VERSION_MODE_PINNED\x10\x01\x12\x17\n\x13VERSION_MODE_FOLLOW\x10\x02*v\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x15\n\x11\x46INISH_REASON_END\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x03\x32\xfe\x03\n\nGeneration\x12I\n\x08Generate\x12\x1c.riverrun.v1.GenerateRequest\x1a\x1d.riverrun.v1.GenerateResponse0\x01\x12G\n\x08\x43omplete\x12\x1c.riverrun.v1.GenerateRequest\x1a\x1d.riverrun.v1.CompleteResponse\x12\x41\n\x04\x43hat\x12\x18.riverrun.v1.ChatRequest\x1a\x1d.riverrun.v1.GenerateResponse0\x01\x12G\n\x0c\x43ompleteChat\x12\x18.riverrun.v1.ChatRequest\x1a\x1d.riverrun.v1.CompleteResponse\x12>\n\x05Score\x12\x19.riverrun.v1.ScoreRequest\x1a\x1a.riverrun.v1.ScoreResponse\x12>\n\x05\x45mbed\x12\x19.riverrun.v1.EmbedRequest\x1a\x1a.riverrun.v1.EmbedResponse\x12P\n\x0b\x43ountTokens\x12\x1f.riverrun.v1.CountTokensRequest\x1a .riverrun.v1.CountTokensResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,10 +34,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_VERSIONCHOICE_AFTERENTRY']._loaded_options = None
   _globals['_VERSIONCHOICE_AFTERENTRY']._serialized_options = b'8\001'
-  _globals['_VERSIONMODE']._serialized_start=2653
-  _globals['_VERSIONMODE']._serialized_end=2746
-  _globals['_FINISHREASON']._serialized_start=2748
-  _globals['_FINISHREASON']._serialized_end=2866
+  _globals['_VERSIONMODE']._serialized_start=2694
+  _globals['_VERSIONMODE']._serialized_end=2787
+  _globals['_FINISHREASON']._serialized_start=2789
+  _globals['_FINISHREASON']._serialized_end=2907
   _globals['_GENERATEREQUEST']._serialized_start=73
   _globals['_GENERATEREQUEST']._serialized_end=324
   _globals['_CHATREQUEST']._serialized_start=327
@@ -63,29 +63,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ALTERNATIVE']._serialized_start=1425
   _globals['_ALTERNATIVE']._serialized_end=1481
   _globals['_FINAL']._serialized_start=1484
-  _globals['_FINAL']._serialized_end=1650
-  _globals['_COMPLETERESPONSE']._serialized_start=1652
-  _globals['_COMPLETERESPONSE']._serialized_end=1764
-  _globals['_SCOREREQUEST']._serialized_start=1766
-  _globals['_SCOREREQUEST']._serialized_end=1885
-  _globals['_SCOREINPUT']._serialized_start=1887
-  _globals['_SCOREINPUT']._serialized_end=1930
-  _globals['_SCORERESPONSE']._serialized_start=1932
-  _globals['_SCORERESPONSE']._serialized_end=2042
-  _globals['_SCORE']._serialized_start=2045
-  _globals['_SCORE']._serialized_end=2174
-  _globals['_TOKENSCORE']._serialized_start=2176
-  _globals['_TOKENSCORE']._serialized_end=2250
-  _globals['_EMBEDREQUEST']._serialized_start=2252
-  _globals['_EMBEDREQUEST']._serialized_end=2326
-  _globals['_EMBEDRESPONSE']._serialized_start=2328
-  _globals['_EMBEDRESPONSE']._serialized_end=2446
-  _globals['_EMBEDDING']._serialized_start=2448
-  _globals['_EMBEDDING']._serialized_end=2491
-  _globals['_COUNTTOKENSREQUEST']._serialized_start=2493
-  _globals['_COUNTTOKENSREQUEST']._serialized_end=2591
-  _globals['_COUNTTOKENSRESPONSE']._serialized_start=2593
-  _globals['_COUNTTOKENSRESPONSE']._serialized_end=2651
-  _globals['_GENERATION']._serialized_start=2869
-  _globals['_GENERATION']._serialized_end=3379
+  _globals['_FINAL']._serialized_end=1691
+  _globals['_COMPLETERESPONSE']._serialized_start=1693
+  _globals['_COMPLETERESPONSE']._serialized_end=1805
+  _globals['_SCOREREQUEST']._serialized_start=1807
+  _globals['_SCOREREQUEST']._serialized_end=1926
+  _globals['_SCOREINPUT']._serialized_start=1928
+  _globals['_SCOREINPUT']._serialized_end=1971
+  _globals['_SCORERESPONSE']._serialized_start=1973
+  _globals['_SCORERESPONSE']._serialized_end=2083
+  _globals['_SCORE']._serialized_start=2086
+  _globals['_SCORE']._serialized_end=2215
+  _globals['_TOKENSCORE']._serialized_start=2217
+  _globals['_TOKENSCORE']._serialized_end=2291
+  _globals['_EMBEDREQUEST']._serialized_start=2293
+  _globals['_EMBEDREQUEST']._serialized_end=2367
+  _globals['_EMBEDRESPONSE']._serialized_start=2369
+  _globals['_EMBEDRESPONSE']._serialized_end=2487
+  _globals['_EMBEDDING']._serialized_start=2489
+  _globals['_EMBEDDING']._serialized_end=2532
+  _globals['_COUNTTOKENSREQUEST']._serialized_start=2534
+  _globals['_COUNTTOKENSREQUEST']._serialized_end=2632
+  _globals['_COUNTTOKENSRESPONSE']._serialized_start=2634
+  _globals['_COUNTTOKENSRESPONSE']._serialized_end=2692
+  _globals['_GENERATION']._serialized_start=2910
+  _globals['_GENERATION']._serialized_end=3420
 # @@protoc_insertion_point(module_scope)

@@ -164,18 +164,20 @@ class Alternative(_message.Message):
     def __init__(self, id: _Optional[int] = ..., text: _Optional[str] = ..., logprob: _Optional[float] = ...) -> None: ...
 
 class Final(_message.Message):
-    __slots__ = ("finish_reason", "prompt_tokens", "completion_tokens", "version", "request_id")
+    __slots__ = ("finish_reason", "prompt_tokens", "completion_tokens", "version", "request_id", "versions")
     FINISH_REASON_FIELD_NUMBER: _ClassVar[int]
     PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     COMPLETION_TOKENS_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
     finish_reason: FinishReason
     prompt_tokens: int
     completion_tokens: int
     version: _version_pb2.Version
     request_id: str
-    def __init__(self, finish_reason: _Optional[_Union[FinishReason, str]] = ..., prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ..., version: _Optional[_Union[_version_pb2.Version, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    versions: _containers.RepeatedCompositeFieldContainer[Switched]
+    def __init__(self, finish_reason: _Optional[_Union[FinishReason, str]] = ..., prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ..., version: _Optional[_Union[_version_pb2.Version, _Mapping]] = ..., request_id: _Optional[str] = ..., versions: _Optional[_Iterable[_Union[Switched, _Mapping]]] = ...) -> None: ...
 
 class CompleteResponse(_message.Message):
     __slots__ = ("text", "final", "logprobs")

@@ -47,7 +47,8 @@ class GenerationStub:
     FAILED_PRECONDITION: a version whose weights are gone or refused.
     RESOURCE_EXHAUSTED: too many requests are open; RetryInfo says when to try again. Without
     RetryInfo: a message above `serving.max_message_bytes` (4 MiB by default).
-    UNIMPLEMENTED: a field that this server does not act upon yet, named by a BadRequest field violation.
+    ABORTED: an answer that held weights for longer than serving.max_pin_s after they were live no more,
+    or whose client did not read it; the text so far was sent.
     UNAVAILABLE: no version is loaded yet, the server drains, or Kafka or the store is away; RetryInfo
     says when to try again.
     DEADLINE_EXCEEDED, CANCELLED: as ever; what the request held is free before the next step.
@@ -119,7 +120,8 @@ class GenerationServicer:
     FAILED_PRECONDITION: a version whose weights are gone or refused.
     RESOURCE_EXHAUSTED: too many requests are open; RetryInfo says when to try again. Without
     RetryInfo: a message above `serving.max_message_bytes` (4 MiB by default).
-    UNIMPLEMENTED: a field that this server does not act upon yet, named by a BadRequest field violation.
+    ABORTED: an answer that held weights for longer than serving.max_pin_s after they were live no more,
+    or whose client did not read it; the text so far was sent.
     UNAVAILABLE: no version is loaded yet, the server drains, or Kafka or the store is away; RetryInfo
     says when to try again.
     DEADLINE_EXCEEDED, CANCELLED: as ever; what the request held is free before the next step.
@@ -245,7 +247,8 @@ class Generation:
     FAILED_PRECONDITION: a version whose weights are gone or refused.
     RESOURCE_EXHAUSTED: too many requests are open; RetryInfo says when to try again. Without
     RetryInfo: a message above `serving.max_message_bytes` (4 MiB by default).
-    UNIMPLEMENTED: a field that this server does not act upon yet, named by a BadRequest field violation.
+    ABORTED: an answer that held weights for longer than serving.max_pin_s after they were live no more,
+    or whose client did not read it; the text so far was sent.
     UNAVAILABLE: no version is loaded yet, the server drains, or Kafka or the store is away; RetryInfo
     says when to try again.
     DEADLINE_EXCEEDED, CANCELLED: as ever; what the request held is free before the next step.

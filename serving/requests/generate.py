@@ -10,7 +10,6 @@ from riverrun.tokenizer import Tokenizer
 from riverrun.v1 import generation_pb2 as pb
 from serving.answer_text import AnswerText
 from serving.requests.inputs import Input
-from serving.requests.version_choice import check_version_choice
 from serving.sampling import Sampling
 from serving.sequence import MAX_LOGPROBS, Sequence, Sink
 
@@ -37,12 +36,10 @@ async def sequence_of(
 
     Raises:
         InvalidValue: the field, its value and what it takes.
-        Unsupported: a choice of version that this server cannot make yet.
     """
     sampling = _sampling(request.sampling)
     stops = _stops(request)
     num_logprobs = _num_logprobs(request)
-    check_version_choice(request.version, may_follow=True)
     tokens = await asked.encode(tokenizer)
     return Sequence(
         tokens=tokens,

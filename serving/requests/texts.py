@@ -11,7 +11,6 @@ from riverrun.errors import InvalidValue
 from riverrun.tokenizer import Tokenizer
 from riverrun.v1 import generation_pb2 as pb
 from serving.requests.inputs import LONG_BYTES
-from serving.requests.version_choice import check_version_choice
 
 MAX_TEXTS = 64
 MAX_BATCH_TOKENS = 65_536
@@ -34,7 +33,6 @@ async def texts_to_score(
     Raises:
         InvalidValue: too many texts, an empty one, one that does not fit or has nothing to score.
     """
-    check_version_choice(request.version, may_follow=False)
     _check_count("inputs", len(request.inputs))
     for i, given in enumerate(request.inputs):
         if not given.text:
@@ -55,7 +53,6 @@ async def texts_to_embed(
     Raises:
         InvalidValue: too many texts, an empty one, one that does not fit.
     """
-    check_version_choice(request.version, may_follow=False)
     _check_count("texts", len(request.texts))
     for i, text in enumerate(request.texts):
         if not text:

@@ -1,21 +1,37 @@
 """Which weights a request wants: `VersionChoice`, checked.
 
-The engine pins a request to what is promoted when it is admitted; any other choice is refused by
-name until serving has it, never ignored. Called by `serving/requests/generate.py` and `texts.py`.
+Called by `serving/requests/generate.py` and `texts.py`; `serving/pinning.py` finds the weights.
 """
 
-from riverrun.errors import InvalidValue, Unsupported
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from riverrun.errors import InvalidValue
 from riverrun.v1 import generation_pb2 as pb
 from serving.requests.identifiers import version_name
 
 MAX_PARTITIONS = 1024
 
 
-def check_version_choice(choice: pb.VersionChoice, *, may_follow: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What weights must be, to answer. Nothing set: those that are live at admission.
+
+    version: exactly this. min_version: it or a later one of its line. min_step: of this step or a
+    later one. after: by raw partition, an offset that must be learned.
+    """
+
+    follows: bool = False
+    version: str | None = None
+    min_version: str | None = None
+    min_step: int = 0
+    after: Mapping[int, int] = field(default_factory=dict)
+
+
+def wanted_of(choice: pb.VersionChoice, *, may_follow: bool) -> Wanted:
     """
     Raises:
         InvalidValue: a mode that is none, an id that cannot be one, choices that exclude others.
-        Unsupported: a choice that this server cannot make yet.
     """
     known = pb.VersionMode.values()
     if choice.mode not in known:
@@ -34,12 +50,6 @@ def check_version_choice(choice: pb.VersionChoice, *, may_follow: bool) -> None:
         raise InvalidValue(
             "version.id", choice.id, "no min_id, min_step, after or FOLLOW beside it"
         )
-    for field, is_set in (
-        ("version.mode", follows),
-        ("version.id", choice.id),
-        ("version.min_id", choice.min_id),
-        ("version.min_step", choice.min_step),
-        ("version.after", choice.after),
-    ):
-        if is_set:
-            raise Unsupported(field, "answers come from the version promoted at admission")
+    return Wanted(
+        follows, choice.id or None, choice.min_id or None, choice.min_step, dict(choice.after)
+    )

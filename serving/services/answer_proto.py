@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from riverrun.tokenizer import Tokenizer
 from riverrun.v1 import generation_pb2 as pb
 from serving.call import current_call
-from serving.sequence import End, FinishReason, TokenLogprob, TokenScore
+from serving.sequence import End, FinishReason, Switch, TokenLogprob, TokenScore
 from serving.services.version_proto import version_proto
 
 REASONS = {
@@ -26,7 +26,12 @@ def final_proto(end: End) -> pb.Final:
         completion_tokens=end.num_tokens,
         version=version_proto(end.manifest),
         request_id=current_call().request_id,
+        versions=[switched_proto(switch) for switch in end.switches],
     )
+
+
+def switched_proto(switch: Switch) -> pb.Switched:
+    return pb.Switched(version=version_proto(switch.manifest), completion_tokens=switch.num_tokens)
 
 
 def logprob_protos(logprobs: Iterable[TokenLogprob], tokenizer: Tokenizer) -> list[pb.TokenLogprob]:

@@ -4,22 +4,32 @@ A cancelled call, a deadline and a client that went all end here as a cancelled 
 takes the sequence out of the engine. Errors are left to `serving/interceptor.py`.
 """
 
-from collections.abc import AsyncGenerator
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+from riverrun.errors import SlowReader
+from riverrun.store import Manifest
 from riverrun.tokenizer import Tokenizer
 from riverrun.v1 import generation_pb2 as pb
 from riverrun.v1 import generation_pb2_grpc as rpc
-from serving.call import current_call
+from serving.call import Call, current_call
 from serving.mailbox import Mailbox
 from serving.replies import Reply
 from serving.requests.generate import DEFAULT_MAX_TOKENS, GenerateRequest, sequence_of
 from serving.requests.inputs import input_of
 from serving.requests.texts import texts_to_embed, texts_to_score
+from serving.requests.version_choice import wanted_of
 from serving.run_sequence import deltas_of, run_batch
-from serving.sequence import Delta, Sequence
-from serving.services.answer_proto import final_proto, logprob_protos, score_proto
+from serving.sequence import Delta, Sequence, Sink
+from serving.services.answer_proto import (
+    final_proto,
+    logprob_protos,
+    score_proto,
+    switched_proto,
+)
 from serving.services.version_proto import version_proto
 from serving.state import State
 
@@ -27,6 +37,11 @@ if TYPE_CHECKING:  # generic in the stubs alone
     from grpc.aio import ServicerContext
 
     Context = ServicerContext[Any, Any]
+
+DEADLINE_SHARE = 0.1
+MAX_DEADLINE_MARGIN_S = 0.25
+"""A wait for a version ends so much before the client's deadline, that the error, with what is
+served now, still reaches him."""
 
 
 class Generation(rpc.GenerationServicer):
@@ -43,7 +58,7 @@ class Generation(rpc.GenerationServicer):
         request: pb.GenerateRequest,
         context: "Context",
     ) -> pb.CompleteResponse:
-        return await self._whole(request)
+        return await self._whole(request, context)
 
     async def Chat(self, request: pb.ChatRequest, context: "Context") -> None:
         await self._stream(request, context)
@@ -53,20 +68,25 @@ class Generation(rpc.GenerationServicer):
         request: pb.ChatRequest,
         context: "Context",
     ) -> pb.CompleteResponse:
-        return await self._whole(request)
+        return await self._whole(request, context)
 
     async def Score(self, request: pb.ScoreRequest, context: "Context") -> pb.ScoreResponse:
         engine, tokenizer = self._state.require()
+        call = _calls(context)
         with self._state.open_answer():
             texts = await texts_to_score(request, tokenizer, engine.cache.context_tokens)
 
             def make(i: int) -> Any:
                 text = texts[i]
                 return lambda sink: Sequence(
-                    text.tokens, sink, task="score", first_target=text.first_target
+                    text.tokens,
+                    sink,
+                    task="score",
+                    first_target=text.first_target,
+                    client=call.client,
                 )
 
-            deltas, manifest = await run_batch(engine, [make(i) for i in range(len(texts))])
+            deltas, manifest = await self._batch(request, [make(i) for i in range(len(texts))])
             current_call().version = manifest.version
         scores = [
             score_proto(delta.scores or (), text.num_bytes, tokenizer, per_token=request.per_token)
@@ -78,13 +98,16 @@ class Generation(rpc.GenerationServicer):
 
     async def Embed(self, request: pb.EmbedRequest, context: "Context") -> pb.EmbedResponse:
         engine, tokenizer = self._state.require()
+        call = _calls(context)
         with self._state.open_answer():
             texts = await texts_to_embed(request, tokenizer, engine.cache.context_tokens)
 
             def make(i: int) -> Any:
-                return lambda sink: Sequence(texts[i].tokens, sink, task="embed")
+                return lambda sink: Sequence(
+                    texts[i].tokens, sink, task="embed", client=call.client
+                )
 
-            deltas, manifest = await run_batch(engine, [make(i) for i in range(len(texts))])
+            deltas, manifest = await self._batch(request, [make(i) for i in range(len(texts))])
             current_call().version = manifest.version
         embeddings = [
             pb.Embedding(values=delta.embedding or (), tokens=len(text.tokens))
@@ -106,17 +129,54 @@ class Generation(rpc.GenerationServicer):
         room = max(0, engine.cache.context_tokens - len(tokens))
         return pb.CountTokensResponse(tokens=len(tokens), room_tokens=room)
 
+    async def _batch(
+        self,
+        request: pb.ScoreRequest | pb.EmbedRequest,
+        makers: list[Callable[[Sink], Sequence]],
+    ) -> tuple[list[Delta], Manifest]:
+        """Run on the version that the request wants."""
+        engine, _ = self._state.require()
+        assert self._state.pinning is not None
+        wanted = wanted_of(request.version, may_follow=False)
+        pin = await self._state.pinning.pin(wanted, current_call().deadline)
+        try:
+            return await run_batch(engine, makers, pin)
+        finally:
+            if pin is not None:
+                pin.release()
+
     async def _stream(self, request: GenerateRequest, context: "Context") -> None:
         _, tokenizer = self._state.require()
-        async with aclosing(answer(self._state, request)) as deltas:
+        _calls(context)
+        mailbox = Mailbox(self._state.settings.serving.max_unread_tokens)
+        async with aclosing(answer(self._state, request, mailbox=mailbox)) as deltas:
             async for delta in deltas:
-                if delta.text or delta.num_tokens:
-                    await context.write(pb.GenerateResponse(chunk=_chunk(delta, tokenizer)))
-                if delta.end is not None:
-                    await context.write(pb.GenerateResponse(final=final_proto(delta.end)))
+                for response in _responses(delta, tokenizer):
+                    await self._send(context, response, mailbox)
 
-    async def _whole(self, request: GenerateRequest) -> pb.CompleteResponse:
+    async def _send(
+        self, context: "Context", response: pb.GenerateResponse, mailbox: Mailbox
+    ) -> None:
+        """Write it; when the client makes no room for it in time, the answer is given up.
+
+        The write itself goes on: while it is under way gRPC takes no status. So the client that
+        reads at last is told, and the one that goes ends the call.
+        """
+        timeout_s = self._state.settings.serving.send_timeout_s
+
+        def give_up() -> None:
+            said = f"nothing was read for {timeout_s:g} s (serving.send_timeout_s)"
+            mailbox.give_up(SlowReader(f"{said}: the answer ends here"))
+
+        timer = asyncio.get_running_loop().call_later(timeout_s, give_up)
+        try:
+            await context.write(response)
+        finally:
+            timer.cancel()
+
+    async def _whole(self, request: GenerateRequest, context: "Context") -> pb.CompleteResponse:
         _, tokenizer = self._state.require()
+        _calls(context)
         whole = pb.CompleteResponse()
         texts: list[str] = []
         async with aclosing(answer(self._state, request)) as deltas:
@@ -130,21 +190,30 @@ class Generation(rpc.GenerationServicer):
 
 
 async def answer(
-    state: State, request: GenerateRequest, default_max_tokens: int = DEFAULT_MAX_TOKENS
+    state: State,
+    request: GenerateRequest,
+    default_max_tokens: int = DEFAULT_MAX_TOKENS,
+    *,
+    mailbox: Mailbox | None = None,
 ) -> AsyncGenerator[Delta, None]:
     """The deltas of one answer; a whole one is remembered for feedback. Any front may call it.
 
     default_max_tokens: for a request that does not say how many; fewer where there is no room.
+    mailbox: where they gather, for a caller who gives up on slow readers.
 
     Raises:
-        InvalidValue, Unsupported: the request.
+        InvalidValue: the request.
         NotServing, Overloaded: it is not taken.
+        UnknownVersion, VersionGone, VersionNotYet: there are no such weights, or not in time.
+        PinExpired, SlowReader: it is ended early.
     """
     engine, tokenizer = state.require()
+    assert state.pinning is not None
     texts: list[str] = []
     call = current_call()
     with state.open_answer():
-        mailbox = Mailbox()
+        wanted = wanted_of(request.version, may_follow=True)
+        mailbox = mailbox or Mailbox(state.settings.serving.max_unread_tokens)
         asked = input_of(request)
         sequence = await sequence_of(
             request,
@@ -154,7 +223,11 @@ async def answer(
             mailbox.put,
             default_max_tokens,
         )
-        async with aclosing(deltas_of(engine, sequence, mailbox)) as deltas:
+        sequence.follows = wanted.follows
+        sequence.client = call.client
+        sequence.pin = await state.pinning.pin(wanted, call.deadline)
+        slow = state.tally.metrics.ended_early.labels("slow_reader")
+        async with aclosing(deltas_of(engine, sequence, mailbox, slow.inc)) as deltas:
             async for delta in deltas:
                 texts.append(delta.text)
                 call.version = sequence.first_version
@@ -167,6 +240,26 @@ async def answer(
                     reply = Reply(call.request_id, asked.turns, "".join(texts), version)
                     state.replies.remember(reply)
                 yield delta
+
+
+def _calls(context: "Context") -> Call:
+    """The current call, with what gRPC knows of it."""
+    call = current_call()
+    call.peer = context.peer()
+    left_s = context.time_remaining()
+    if left_s is not None:
+        margin_s = min(MAX_DEADLINE_MARGIN_S, DEADLINE_SHARE * left_s)
+        call.deadline = time.monotonic() + left_s - margin_s
+    return call
+
+
+def _responses(delta: Delta, tokenizer: Tokenizer) -> Iterator[pb.GenerateResponse]:
+    if delta.switched is not None:
+        yield pb.GenerateResponse(switched=switched_proto(delta.switched))
+    if delta.text or delta.num_tokens:
+        yield pb.GenerateResponse(chunk=_chunk(delta, tokenizer))
+    if delta.end is not None:
+        yield pb.GenerateResponse(final=final_proto(delta.end))
 
 
 def _chunk(delta: Delta, tokenizer: Tokenizer) -> pb.Chunk:

@@ -58,11 +58,13 @@ class Published:
         dtype: torch.dtype = torch.float32,
         decoder: Decoder | None = None,
         newest_ms: int | None = None,
+        parent: str | None = None,
+        run: str = "test",
     ) -> str:
         """The version `step`, whose weights are those of the seed `step` unless given."""
         decoder = decoder or self.model(step)
         tensors = {name: t.detach().to(dtype) for name, t in decoder.state_dict().items()}
-        version = self.publish_tensors(step, tensors, newest_ms=newest_ms)
+        version = self.publish_tensors(step, tensors, newest_ms=newest_ms, parent=parent, run=run)
         served = Decoder(CONFIG).requires_grad_(False)
         served.load_state_dict(tensors)
         with self._lock:
@@ -72,16 +74,22 @@ class Published:
         return version
 
     def publish_tensors(
-        self, step: int, tensors: Mapping[str, torch.Tensor], *, newest_ms: int | None = None
+        self,
+        step: int,
+        tensors: Mapping[str, torch.Tensor],
+        *,
+        newest_ms: int | None = None,
+        parent: str | None = None,
+        run: str = "test",
     ) -> str:
         """Whatever these are; not promoted."""
         digest = hashlib.sha256(str(step).encode()).hexdigest()
 
         def describe(sha256: str, num_bytes: int) -> Manifest:
             return Manifest(
-                version=version_id("test", step, sha256),
-                parent=None,
-                run="test",
+                version=version_id(run, step, sha256),
+                parent=parent,
+                run=run,
                 step=step,
                 created_ms=int(time.time() * 1000),
                 model="tiny",
@@ -102,9 +110,11 @@ class Published:
         """What `version` answers, one full forward without a cache for each token."""
         return self.tokenizer.decode(self.greedy_ids(version, prompt, max_tokens))
 
-    @torch.inference_mode()
     def greedy_ids(self, version: str, prompt: str, max_tokens: int) -> list[int]:
-        tokens = self.tokenizer.encode(prompt)
+        return self.greedy_after(version, self.tokenizer.encode(prompt), max_tokens)
+
+    @torch.inference_mode()
+    def greedy_after(self, version: str, tokens: list[int], max_tokens: int) -> list[int]:
         answer: list[int] = []
         for _ in range(max_tokens):
             logits_BTV = self.models[version](torch.tensor([tokens + answer]))

@@ -130,3 +130,17 @@ def held_engine() -> Iterator[None]:
             yield
         finally:
             may_step.set()
+
+
+@contextmanager
+def slowed_engine(step_s: float) -> Iterator[None]:
+    """Each step of an engine takes so much longer, for the length of the block."""
+    step = Engine.step
+
+    def step_slowly(engine: Engine) -> None:
+        step(engine)
+        time.sleep(step_s)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Engine, "step", step_slowly)
+        yield

@@ -71,10 +71,15 @@ class SteppedEngine:
         sampling: Sampling | None = None,
         stops: tuple[str, ...] = (),
         num_logprobs: int | None = None,
+        *,
+        follows: bool = False,
+        client: str = "",
     ) -> Sequence:
         sequence = Sequence(
             tokens=self.published.tokenizer.encode(prompt),
             num_logprobs=num_logprobs,
+            follows=follows,
+            client=client,
             max_tokens=max_tokens,
             sampling=sampling or Sampling(),
             text=AnswerText(self.published.tokenizer, stops),

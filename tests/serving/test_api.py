@@ -135,25 +135,6 @@ def test_a_request_keeps_its_id_and_bad_ones_are_refused(client: Client) -> None
 
 
 @pytest.mark.parametrize(
-    ("options", "field"),
-    [
-        ({"follow": True}, "version.mode"),
-        ({"version": "a-1-b"}, "version.id"),
-        ({"min_version": "a-1-b"}, "version.min_id"),
-        ({"min_step": 3}, "version.min_step"),
-        ({"after": {0: 12}}, "version.after"),
-    ],
-)
-def test_a_choice_of_version_is_refused_by_name_and_never_ignored(
-    client: Client, options: dict[str, object], field: str
-) -> None:
-    with pytest.raises(RequestFailed) as failed:
-        client.generate("x", **options)  # type: ignore[arg-type]
-    assert (failed.value.code, failed.value.field) == ("UNIMPLEMENTED", field)
-    assert failed.value.reason == "UNSUPPORTED_FIELD"
-
-
-@pytest.mark.parametrize(
     ("texts", "contexts", "field"),
     [
         ([], None, "inputs"),

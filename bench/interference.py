@@ -1,0 +1,218 @@
+"""Training beside serving: what each costs the other, on one machine.
+
+A whole system with text enough to learn without a pause. Three kinds of windows take turns: serving
+at half of its capacity while the learner trains; the same while the learner is stopped (SIGSTOP: a
+pause that costs nothing); training alone. Each is compared with the other kinds of its own round,
+and the medians of the rounds are told. Capacity is what clients in a closed loop get while the
+learner is stopped.
+"""
+
+import asyncio
+import os
+import signal
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from bench.clean_records import prose
+from bench.streams import Ask, Seen, Streams, percentile
+from riverrun.client import AsyncClient
+from riverrun.errors import RiverrunError
+from riverrun.produce import RawProducer, Record
+from riverrun.settings import Settings
+from riverrun.status import LearnerStatus, Observer
+from riverrun.supervisor import System
+from riverrun.workspace import Workspace
+
+READY_S = 600.0
+CAPACITY_CLIENTS = 8
+
+
+class Interference(msgspec.Struct, frozen=True, kw_only=True):
+    """p99_ratio: of the time between tokens, training by not training. train_kept: tokens learned
+    a second while serving, by those without. Medians of `rounds`.
+    """
+
+    model: str
+    rounds: int
+    window_s: float
+    requests_per_s: float
+    p50_ratio: float
+    p99_ratio: float
+    train_kept: float
+    p99_training_s: float
+    p99_idle_s: float
+    train_alone_tokens_per_s: float
+    failed: int
+
+
+class _Learner:
+    """The learner of a system, to be stopped and measured."""
+
+    def __init__(self, system: System, observer: Observer) -> None:
+        found = next(one for one in system.processes if one.name == "learner")
+        assert found.pid is not None, "a ready process has an id"
+        self._pid = found.pid
+        self._observer = observer
+
+    def stop(self) -> None:
+        os.kill(self._pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        os.kill(self._pid, signal.SIGCONT)
+
+    def status(self) -> LearnerStatus:
+        status = self._observer.look().learner
+        if status is None:
+            raise RiverrunError("the learner does not answer")
+        return status
+
+    def await_learning(self) -> None:
+        """Return once it is at the text that waits."""
+        before = self.status().tokens
+        deadline = time.monotonic() + READY_S
+        while self.status().tokens == before:
+            if time.monotonic() > deadline:
+                raise RiverrunError(f"the learner learned nothing within {READY_S:g} s")
+            time.sleep(0.1)
+
+    async def rate(self, seconds: float) -> float:
+        """Tokens learned a second, over so long."""
+        first, began = await asyncio.to_thread(self.status), time.perf_counter()
+        await asyncio.sleep(seconds)
+        last, took_s = await asyncio.to_thread(self.status), time.perf_counter() - began
+        if last.total_lag == 0 or last.tokens == first.tokens:
+            raise RiverrunError(
+                f"the learner learned {last.tokens - first.tokens} tokens in {took_s:.1f} s, "
+                f"{last.total_lag} records wait: send more --records, or measure for longer"
+            )
+        return (last.tokens - first.tokens) / took_s
+
+
+def run(
+    settings: Settings,
+    num_rounds: int,
+    window_s: float,
+    num_records: int,
+    tell: Callable[[str], None],
+) -> Interference:
+    """On a fresh system of `settings`, in a temporary data directory."""
+    serving = settings.serving.model_copy(update={"chunk_interval_s": 0.0})
+    with tempfile.TemporaryDirectory(prefix="riverrun-bench-") as scratch:
+        settings = settings.model_copy(
+            update={"data_dir": Path(scratch) / "data", "serving": serving}
+        )
+        with System(settings) as system:
+            system.wait_ready(READY_S)
+            address = Workspace(settings.data_dir).wait_ready("serving", 10).address
+            assert address is not None, "a ready server has an address"
+            with Observer(settings) as observer:
+                learner = _Learner(system, observer)
+                _fill(settings, observer, num_records, tell)
+                learner.await_learning()
+                learner.stop()
+                try:
+                    return asyncio.run(
+                        _measure(settings.model, address, learner, num_rounds, window_s, tell)
+                    )
+                finally:
+                    learner.go_on()
+
+
+def _fill(
+    settings: Settings, observer: Observer, num_records: int, tell: Callable[[str], None]
+) -> None:
+    """Records enough, cleaned: the stream shall rest while we measure."""
+    with RawProducer(settings) as producer:
+        for text in prose(num_records):
+            producer.send(Record(text, source="bench"))
+    deadline = time.monotonic() + READY_S
+    while True:
+        stream = observer.look().stream
+        if stream is not None and stream.records >= num_records:
+            tell(f"{num_records} records wait for the learner")
+            return
+        if time.monotonic() > deadline:
+            raise RiverrunError(f"the records were not cleaned within {READY_S:g} s")
+        time.sleep(0.2)
+
+
+async def _measure(
+    model: str,
+    address: str,
+    learner: _Learner,
+    num_rounds: int,
+    window_s: float,
+    tell: Callable[[str], None],
+) -> Interference:
+    training: list[Seen] = []
+    idle: list[Seen] = []
+    kept: list[float] = []
+    alone: list[float] = []
+    async with AsyncClient(address, timeout_s=120, retries=0) as client:
+        rate = await _capacity(client, window_s) / 2
+        tell(f"half of capacity: {rate:.2f} requests a second")
+
+        async def serve() -> Seen:
+            streams = Streams(client, Ask())
+            await streams.at_rate(rate, window_s)
+            await streams.stop()
+            return streams.seen
+
+        for number in range(num_rounds):
+            # In turn, so that neither kind is always the first.
+            for is_training in (True, False) if number % 2 else (False, True):
+                if is_training:
+                    learner.go_on()
+                    seen, trained = await asyncio.gather(serve(), learner.rate(window_s))
+                    training.append(seen)
+                    alone.append(await learner.rate(window_s))
+                    kept.append(trained / alone[-1])
+                    learner.stop()
+                else:
+                    idle.append(await serve())
+            tell(
+                f"round {number + 1}: p99 {percentile(training[-1].gaps_s, 0.99) * 1e3:.2f} / "
+                f"{percentile(idle[-1].gaps_s, 0.99) * 1e3:.2f} ms, training kept {kept[-1]:.2f}"
+            )
+    seen_all = [*training, *idle]
+    return Interference(
+        model=model,
+        rounds=num_rounds,
+        window_s=window_s,
+        requests_per_s=round(rate, 3),
+        p50_ratio=round(_ratio(training, idle, 0.5), 3),
+        p99_ratio=round(_ratio(training, idle, 0.99), 3),
+        train_kept=round(statistics.median(kept), 3),
+        p99_training_s=round(_median(training, 0.99), 5),
+        p99_idle_s=round(_median(idle, 0.99), 5),
+        train_alone_tokens_per_s=round(statistics.median(alone), 1),
+        failed=sum(seen.refused + sum(seen.failed.values()) for seen in seen_all),
+    )
+
+
+async def _capacity(client: AsyncClient, window_s: float) -> float:
+    """Requests a second that clients in a closed loop get."""
+    streams = Streams(client, Ask())
+    streams.start(CAPACITY_CLIENTS)
+    await asyncio.sleep(window_s / 4)
+    streams.seen = seen = Seen()
+    await asyncio.sleep(window_s)
+    streams.seen = Seen()
+    await streams.stop()
+    return len(seen.total_s) / window_s
+
+
+def _ratio(some: list[Seen], others: list[Seen], share: float) -> float:
+    pairs = zip(some, others, strict=True)
+    return statistics.median(
+        percentile(one.gaps_s, share) / percentile(other.gaps_s, share) for one, other in pairs
+    )
+
+
+def _median(seen: list[Seen], share: float) -> float:
+    return statistics.median(percentile(one.gaps_s, share) for one in seen)

@@ -1,0 +1,212 @@
+"""Swaps under load: does a client notice that the weights change?
+
+A real serving process, streaming clients that ask without a pause, and a process of low priority
+that publishes. Windows with swaps and windows without take turns. Afterwards every answer is held
+against the weights that it names, by full forwards without a cache: one that another version gave,
+or two versions together, is not greedy of the one that it names. Compared with: the same server
+and the same load while no version comes.
+"""
+
+import asyncio
+import statistics
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from bench.streams import Ask, Seen, Streams, percentile
+from bench.wide_versions import Publisher, served_alone, wide_weights
+from riverrun.answers import Answer
+from riverrun.client import AsyncClient
+from riverrun.errors import RiverrunError
+from riverrun.settings import Settings
+from riverrun.store import store_of
+from riverrun.tokenizer import Tokenizer
+
+LIVE_WITHIN_S = 60.0
+
+
+class Swap(msgspec.Struct, frozen=True, kw_only=True):
+    """p99_ratio: between tokens, of all swap windows by all steady ones; median_ratio: of the
+    windows' own ratios the median.
+    """
+
+    model: str
+    clients: int
+    swaps: int
+    requests: int
+    failed: int
+    mixed: int
+    p50_ratio: float
+    p99_ratio: float
+    median_ratio: float
+    p99_swaps_s: float
+    p99_steady_s: float
+    swaps_per_s: float
+    tokens_per_s: float
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """An answer, as far as it is checked."""
+
+    prompt: str
+    seed: int
+    tokens: list[int]
+
+
+def run(
+    settings: Settings,
+    num_swaps: int,
+    num_clients: int,
+    swaps_a_window: int,
+    interval_s: float,
+    tell: Callable[[str], None],
+) -> Swap:
+    """`interval_s`: from one swap's publishing to the next one's, at least."""
+    with served_alone(settings) as (served, address):
+        answers: list[Checked] = []
+
+        def keep(prompt: str, answer: Answer) -> None:
+            tokens = [one.id for one in answer.logprobs or ()]
+            answers.append(Checked(prompt, answer.version.step, tokens))
+
+        store = store_of(served)
+        with Publisher(store.url) as publisher:
+            measured = asyncio.run(
+                _measure(
+                    address,
+                    publisher,
+                    num_swaps,
+                    num_clients,
+                    swaps_a_window,
+                    interval_s,
+                    tell,
+                    keep,
+                )
+            )
+        tell(f"{len(answers)} answers: each against the weights that it names")
+        tokenizer = Tokenizer(store.model_files(served.data_dir))
+        mixed = count_mixed(answers, tokenizer)
+    return _result(measured, num_clients, mixed)
+
+
+class _Measured(msgspec.Struct):
+    swapping: list[Seen]
+    steady: list[Seen]
+    num_swaps: int
+    num_requests: int
+    swapping_s: float
+
+
+async def _measure(
+    address: str,
+    publisher: Publisher,
+    num_swaps: int,
+    num_clients: int,
+    swaps_a_window: int,
+    interval_s: float,
+    tell: Callable[[str], None],
+    keep: Callable[[str, Answer], None],
+) -> _Measured:
+    measured = _Measured([], [], 0, 0, 0.0)
+    async with AsyncClient(address, timeout_s=120, retries=0) as client:
+        before = (await client.status()).swaps
+        live = _Live(client)
+        streams = Streams(client, Ask(logprobs=0), keep)
+        streams.start(num_clients)
+        await asyncio.sleep(1.0)
+        seed = 1
+        while seed <= num_swaps:
+            count = min(swaps_a_window, num_swaps + 1 - seed)
+            streams.seen = Seen()
+            began = time.perf_counter()
+            for _ in range(count):
+                seed += 1
+                published_at = time.perf_counter()
+                version = await asyncio.to_thread(publisher.publish, seed)
+                await live.wait(version)
+                await asyncio.sleep(interval_s - (time.perf_counter() - published_at))
+            seconds = time.perf_counter() - began
+            measured.swapping.append(streams.seen)
+            measured.swapping_s += seconds
+            streams.seen = Seen()
+            await asyncio.sleep(seconds)
+            measured.steady.append(streams.seen)
+            tell(f"{seed - 1} swaps")
+        streams.seen = Seen()
+        await streams.stop()
+        measured.num_swaps = (await client.status()).swaps - before
+        measured.num_requests = streams.num_requests
+        live.close()
+    return measured
+
+
+class _Live:
+    """Watches which version is live; in both kinds of windows, so that it costs both the same."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._version = ""
+        self._changed = asyncio.Event()
+        self._task = asyncio.ensure_future(self._watch(client))
+
+    async def _watch(self, client: AsyncClient) -> None:
+        async for status in client.watch(0.02):
+            if status.version is not None and status.version.id != self._version:
+                self._version = status.version.id
+                self._changed.set()
+
+    async def wait(self, version: str) -> None:
+        try:
+            async with asyncio.timeout(LIVE_WITHIN_S):
+                while self._version != version:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            raise RiverrunError(f"{version} was not live within {LIVE_WITHIN_S:g} s") from None
+
+    def close(self) -> None:
+        self._task.cancel()
+
+
+def count_mixed(answers: list[Checked], tokenizer: Tokenizer) -> int:
+    """How many are not greedy of the weights that they name."""
+    import torch
+
+    mixed = 0
+    by_seed: dict[int, list[Checked]] = {}
+    for answer in answers:
+        by_seed.setdefault(answer.seed, []).append(answer)
+    with torch.inference_mode():
+        for seed, theirs in by_seed.items():
+            decoder = wide_weights(seed)
+            for answer in theirs:
+                prompt = tokenizer.encode(answer.prompt)
+                logits_BTV = decoder(torch.tensor([prompt + answer.tokens]))
+                likeliest = logits_BTV[0, len(prompt) - 1 : -1].argmax(-1).tolist()
+                mixed += likeliest != answer.tokens
+    return mixed
+
+
+def _result(measured: _Measured, num_clients: int, mixed: int) -> Swap:
+    swapping = [gap for seen in measured.swapping for gap in seen.gaps_s]
+    steady = [gap for seen in measured.steady for gap in seen.gaps_s]
+    windows = [*measured.swapping, *measured.steady]
+    ratios = [
+        percentile(one.gaps_s, 0.99) / percentile(other.gaps_s, 0.99)
+        for one, other in zip(measured.swapping, measured.steady, strict=True)
+    ]
+    return Swap(
+        model="tiny",
+        clients=num_clients,
+        swaps=measured.num_swaps,
+        requests=measured.num_requests,
+        failed=sum(seen.refused + sum(seen.failed.values()) for seen in windows),
+        mixed=mixed,
+        p50_ratio=round(percentile(swapping, 0.5) / percentile(steady, 0.5), 3),
+        p99_ratio=round(percentile(swapping, 0.99) / percentile(steady, 0.99), 3),
+        median_ratio=round(statistics.median(ratios), 3),
+        p99_swaps_s=round(percentile(swapping, 0.99), 5),
+        p99_steady_s=round(percentile(steady, 0.99), 5),
+        swaps_per_s=round(measured.num_swaps / measured.swapping_s, 2),
+        tokens_per_s=round(sum(seen.num_tokens for seen in windows) / (2 * measured.swapping_s), 1),
+    )
