@@ -309,7 +309,10 @@ class Loop:
         observe_decision(self.metrics, decided, self.gate.purse)
         if not self._write_down(decided):
             return None
+        num_due = len(self.state.rehearsal)
         carry_out(self.state, decided)
+        if len(self.state.rehearsal) < num_due:
+            self.metrics.due_retired.labels("budget").inc(num_due - len(self.state.rehearsal))
         return decided
 
     def _checkpoint(self, *, is_last: bool = False) -> None:

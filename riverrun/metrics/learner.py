@@ -88,7 +88,8 @@ class LearnerMetrics:
         )
         self.due_retired = Counter(
             "riverrun_learner_due_retired",
-            "Documents no longer due: `known`, `passes` spent, or `crowded` out.",
+            "Documents no longer due: `known`, `passes` spent, `crowded` out, or no knowledge "
+            "`budget` left.",
             ["why"],
             registry=registry,
         )
