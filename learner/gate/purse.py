@@ -12,6 +12,8 @@ from contextlib import contextmanager
 
 LONGEST_SAVED_S = 15.0
 """A quiet hour does not pay for a storm of judging."""
+FIRST_S = 0.1
+"""There at the beginning: the first candidate does not wait."""
 FORGET = 0.8
 """Of the usual cost of a kind of work that one more measurement leaves."""
 
@@ -23,7 +25,7 @@ class Purse:
         self._share = share
         self._now = now
         self._began = self._last = now()
-        self._saved_s = LONGEST_SAVED_S * share
+        self._saved_s = FIRST_S
         self._costs: dict[str, float] = {}
         self.spent_s = self._told_s = 0.0
 
