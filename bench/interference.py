@@ -23,13 +23,15 @@ from bench.streams import Ask, Seen, Streams, percentile
 from riverrun.client import AsyncClient
 from riverrun.errors import RiverrunError
 from riverrun.produce import RawProducer, Record
+from riverrun.scrape import scrape
 from riverrun.settings import Settings
-from riverrun.status import LearnerStatus, Observer
+from riverrun.status import Observer
 from riverrun.supervisor import System
 from riverrun.workspace import Workspace
 
 READY_S = 600.0
 CAPACITY_CLIENTS = 8
+POLL_S = 0.1
 
 
 class Interference(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,11 +55,10 @@ class Interference(msgspec.Struct, frozen=True, kw_only=True):
 class _Learner:
     """The learner of a system, to be stopped and measured."""
 
-    def __init__(self, system: System, observer: Observer) -> None:
-        found = next(one for one in system.processes if one.name == "learner")
-        assert found.pid is not None, "a ready process has an id"
-        self._pid = found.pid
-        self._observer = observer
+    def __init__(self, workspace: Workspace) -> None:
+        record = workspace.wait_ready("learner", 10)
+        assert record.metrics_port is not None, "a ready process has metrics"
+        self._pid, self._port = record.pid, record.metrics_port
 
     def stop(self) -> None:
         os.kill(self._pid, signal.SIGSTOP)
@@ -65,32 +66,39 @@ class _Learner:
     def go_on(self) -> None:
         os.kill(self._pid, signal.SIGCONT)
 
-    def status(self) -> LearnerStatus:
-        status = self._observer.look().learner
-        if status is None:
+    def tokens(self) -> float:
+        """Learned so far; counted when a step ends."""
+        samples = scrape(self._port)
+        if samples is None:
             raise RiverrunError("the learner does not answer")
-        return status
+        return samples.total("riverrun_learner_tokens_total") or 0.0
 
     def await_learning(self) -> None:
         """Return once it is at the text that waits."""
-        before = self.status().tokens
-        deadline = time.monotonic() + READY_S
-        while self.status().tokens == before:
+        before, deadline = self.tokens(), time.monotonic() + READY_S
+        while self.tokens() == before:
             if time.monotonic() > deadline:
                 raise RiverrunError(f"the learner learned nothing within {READY_S:g} s")
             time.sleep(0.1)
 
     async def rate(self, seconds: float) -> float:
-        """Tokens learned a second, over so long."""
-        first, began = await asyncio.to_thread(self.status), time.perf_counter()
-        await asyncio.sleep(seconds)
-        last, took_s = await asyncio.to_thread(self.status), time.perf_counter() - began
-        if last.total_lag == 0 or last.tokens == first.tokens:
+        """Tokens learned a second: from the first step's end within so long to the last one's."""
+        ends: list[tuple[float, float]] = []
+        deadline = time.perf_counter() + seconds
+        last = await asyncio.to_thread(self.tokens)
+        while time.perf_counter() < deadline:
+            await asyncio.sleep(POLL_S)
+            tokens = await asyncio.to_thread(self.tokens)
+            if tokens != last:
+                ends.append((time.perf_counter(), tokens))
+                last = tokens
+        if len(ends) < 2:
             raise RiverrunError(
-                f"the learner learned {last.tokens - first.tokens} tokens in {took_s:.1f} s, "
-                f"{last.total_lag} records wait: send more --records, or measure for longer"
+                f"{len(ends)} steps ended within {seconds:g} s: "
+                "measure for longer (--seconds), or send more --records"
             )
-        return (last.tokens - first.tokens) / took_s
+        (first_at, first), (last_at, last) = ends[0], ends[-1]
+        return (last - first) / (last_at - first_at)
 
 
 def run(
@@ -111,7 +119,7 @@ def run(
             address = Workspace(settings.data_dir).wait_ready("serving", 10).address
             assert address is not None, "a ready server has an address"
             with Observer(settings) as observer:
-                learner = _Learner(system, observer)
+                learner = _Learner(Workspace(settings.data_dir))
                 _fill(settings, observer, num_records, tell)
                 learner.await_learning()
                 learner.stop()

@@ -252,7 +252,7 @@ def load(
 @settings_options()
 @click.option("--rounds", type=click.IntRange(1, 1000), default=9, show_default=True)
 @click.option(
-    "--seconds", type=click.FloatRange(0.5, 3600), default=8.0, show_default=True, help="A window."
+    "--seconds", type=click.FloatRange(0.5, 3600), default=12.0, show_default=True, help="A window."
 )
 @click.option(
     "--records",
