@@ -119,8 +119,8 @@ def test_a_part_that_the_state_does_not_have_is_named_and_nothing_is_set_aside(
         Checkpoints(tmp_path, 2).restore_newest(fakes.state(), IDENTITY)
     richer = fakes.state()
     richer.add_part("detectors", Pace(1.0, 2))
-    richer.add_part("quarantine", Pace(1.0, 2))
-    with pytest.raises(CheckpointError, match="has no part 'quarantine'"):
+    richer.add_part("lookout", Pace(1.0, 2))
+    with pytest.raises(CheckpointError, match="has no part 'lookout'"):
         Checkpoints(tmp_path, 2).restore_newest(richer, IDENTITY)
     assert Checkpoints(tmp_path, 2).steps() == [3]
 
