@@ -32,7 +32,8 @@ class KeyValueCache(Protocol):
 
 
 class ContiguousCache:
-    """One preallocated block for a batch of equally many columns; shorter rows are padded left."""
+    """One preallocated block for a batch of equally many columns; shorter rows are padded left,
+    behind a beginning that all rows share, if they do."""
 
     def __init__(
         self,
@@ -53,6 +54,7 @@ class ContiguousCache:
         self.padding_B = padding_B
         self.capacity = capacity
         self.num_columns = 0
+        self._num_shared = 0
         self._num_new = 0
 
     def take(self, rows_B: Tensor) -> None:
@@ -61,6 +63,13 @@ class ContiguousCache:
         self.values_LBHCD = self.values_LBHCD.index_select(1, rows_B)
         if self.padding_B is not None:
             self.padding_B = self.padding_B.index_select(0, rows_B)
+
+    def fan_out(self, num_rows: int, padding_B: Tensor | None) -> None:
+        """Of one row make `num_rows`, which begin as it does. `padding_B`: the columns after that
+        beginning which belong to no token."""
+        self.take(torch.zeros(num_rows, dtype=torch.long, device=self.keys_LBHCD.device))
+        self.padding_B = padding_B
+        self._num_shared = self.num_columns
 
     def positions_BT(self, num_new: int) -> Tensor:
         """The positions of the next `num_new` columns; padding gets position 0."""
@@ -77,7 +86,8 @@ class ContiguousCache:
         columns_S = torch.arange(self.num_columns, device=self.keys_LBHCD.device)
         queries_T = columns_S[self.num_columns - self._num_new :]
         causal_TS = columns_S <= queries_T[:, None]
-        real_BS = columns_S >= self.padding_B[:, None]
+        real_BS = columns_S - self._num_shared >= self.padding_B[:, None]
+        real_BS |= columns_S < self._num_shared
         # A padding query sees itself, so that no row of the softmax is empty.
         itself_TS = columns_S == queries_T[:, None]
         return (causal_TS & real_BS[:, None]) | itself_TS

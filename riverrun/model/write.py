@@ -15,6 +15,9 @@ from riverrun.errors import InvalidValue
 from riverrun.model.cache import ContiguousCache
 from riverrun.model.decoder import Decoder
 
+LEAST_SHARED = 32
+"""Tokens of a common beginning that are run once for all prompts, not once for each."""
+
 
 @torch.inference_mode()
 def write(
@@ -48,16 +51,22 @@ def write(
     device = model.output_matrix.device
     longest = max(len(prompt) for prompt in prompts)
     padding = [longest - len(prompt) for prompt in prompts]
-    rows = [[prompt[0]] * pad + list(prompt) for prompt, pad in zip(prompts, padding, strict=True)]
-    tokens_BT = torch.tensor(rows, device=device)
+    padding_B = torch.tensor(padding, device=device) if any(padding) else None
+    num_shared = _num_shared(prompts)
     cache = ContiguousCache(
         model.config,
-        num_rows=len(rows),
+        num_rows=1 if num_shared else len(prompts),
         capacity=longest + max_tokens,
-        padding_B=torch.tensor(padding, device=device) if any(padding) else None,
+        padding_B=None if num_shared else padding_B,
         dtype=model.output_matrix.dtype,
         device=device,
     )
+    if num_shared:
+        _next_logits(model, torch.tensor([prompts[0][:num_shared]], device=device), cache)
+        cache.fan_out(len(prompts), padding_B)
+    rests = [prompt[num_shared:] for prompt in prompts]
+    rows = [[rest[0]] * pad + list(rest) for rest, pad in zip(rests, padding, strict=True)]
+    tokens_BT = torch.tensor(rows, device=device)
     written: list[list[int]] = [[] for _ in range(len(prompts) * len(openings))]
     stops_left = [num_stops] * len(written)
     owners = list(range(len(written)))
@@ -85,6 +94,15 @@ def write(
             chosen = [chosen[row] for row in going]
         logits_BV = _next_logits(model, torch.tensor(chosen, device=device)[:, None], cache)
     return written
+
+
+def _num_shared(prompts: Sequence[Sequence[int]]) -> int:
+    """Tokens with which all of several prompts begin, if they are worth a pass of their own."""
+    shortest = min(len(prompt) for prompt in prompts)
+    num = 0
+    while num + 1 < shortest and all(prompt[num] == prompts[0][num] for prompt in prompts):
+        num += 1
+    return num if len(prompts) > 1 and num >= LEAST_SHARED else 0
 
 
 def _next_logits(model: Decoder, tokens_BT: Tensor, cache: ContiguousCache) -> Tensor:

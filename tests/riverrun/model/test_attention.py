@@ -46,7 +46,20 @@ def test_products_are_torchs_attention_forward_and_backward(
         assert float((mine.float() - its).abs().max()) < within * float(its.abs().max())
 
 
-def test_products_stand_in_only_for_a_backward_in_bfloat16(
+@pytest.mark.parametrize("is_masked", [False, True])
+def test_products_of_one_new_position_are_torchs_attention(is_masked: bool) -> None:
+    query, key, value = (part.detach() for part in parts(torch.float32))
+    bias = None
+    if is_masked:
+        bias = torch.zeros(3, 1, 1, 40)
+        bias[1, :, :, :25] = NEVER
+    there = F.scaled_dot_product_attention(
+        query[:, :, -1:], key, value, attn_mask=bias, enable_gqa=True
+    )
+    torch.testing.assert_close(plain(query[:, :, -1:], key, value, bias), there)
+
+
+def test_products_stand_in_only_in_bfloat16_for_a_backward_or_one_position(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     taken: list[tuple[int, ...]] = []
@@ -61,7 +74,8 @@ def test_products_stand_in_only_for_a_backward_in_bfloat16(
         (lambda: parts(torch.bfloat16), True),
         (lambda: parts(torch.float32), False),
         (lambda: [part.detach() for part in parts(torch.bfloat16)], False),
-        (lambda: [parts(torch.bfloat16)[0][:, :, -1:], *parts(torch.bfloat16)[1:]], False),
+        (lambda: [parts(torch.bfloat16)[0][:, :, -1:], *parts(torch.bfloat16)[1:]], True),
+        (lambda: [parts(torch.bfloat16)[0][:, :, -2:], *parts(torch.bfloat16)[1:]], False),
     ]
     for make, is_taken in cases:
         taken.clear()

@@ -9,7 +9,7 @@ import torch
 from riverrun.errors import InvalidValue
 from riverrun.model.decoder import Decoder
 from riverrun.model.files import load
-from riverrun.model.write import sample, write
+from riverrun.model.write import LEAST_SHARED, sample, write
 
 PROMPTS = [[72, 101, 108, 108, 111], [65], [1, 2, 3, 4, 5, 6, 7, 8, 9]]
 
@@ -48,6 +48,30 @@ def test_greedy_writing_is_the_argmax_of_the_full_forward(model: Decoder) -> Non
 def test_a_prompt_alone_is_written_on_as_in_a_batch(model: Decoder) -> None:
     together = write(model, PROMPTS, max_tokens=8, temperature=0)
     alone = [write(model, [prompt], max_tokens=8, temperature=0)[0] for prompt in PROMPTS]
+    assert together == alone
+
+
+def test_a_common_beginning_is_run_once_and_changes_no_text(
+    model: Decoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    common = [(7 * i) % 250 for i in range(LEAST_SHARED)]
+    prompts = [[*common, *prompt] for prompt in PROMPTS]
+    openings = [[7], []]
+    passes: list[int] = []
+    hidden = model.hidden
+
+    def counted(tokens_BT: torch.Tensor, **options: Any) -> torch.Tensor:
+        passes.append(tokens_BT.numel())
+        return hidden(tokens_BT, **options)
+
+    monkeypatch.setattr(model, "hidden", counted)
+    together = write(model, prompts, max_tokens=8, temperature=0, openings=openings)
+    assert passes[:2] == [LEAST_SHARED, 3 * 9]
+    alone = [
+        text
+        for prompt in prompts
+        for text in write(model, [prompt], max_tokens=8, temperature=0, openings=openings)
+    ]
     assert together == alone
 
 
