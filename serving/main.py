@@ -129,7 +129,8 @@ def _stop_event(running: Running) -> asyncio.Event:
     stop = asyncio.Event()
 
     def ask() -> None:
-        loop.call_soon_threadsafe(stop.set)
+        if not loop.is_closed():  # a process that ends by a fault of its own needs no asking
+            loop.call_soon_threadsafe(stop.set)
 
     running.on_stop.append(ask)
     if running.stop.is_set():

@@ -20,8 +20,6 @@ RULES = (
     # Without held-out text: what was just learned must at least be known better than before.
     "when learned_ratio > 1.01 then hold",
     "when learned_ratio > 1.1 for 4 versions then lower_rate 0.25, reset_optimizer, roll_back",
-    # A source that changed and hurts what others taught is asked about by a person.
-    "when findings.drift > 0 and worst_ratio > 1.01 then quarantine",
     # Skipped steps in a row: moments that overflow, or a rate that does.
     "when non_finite > 0 for 3 versions then lower_rate 0.5, reset_optimizer",
     # Gradients that explode do harm when the loss says so too.

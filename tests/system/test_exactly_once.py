@@ -20,7 +20,13 @@ import pytest
 
 from riverrun.errors import RiverrunError
 from riverrun.produce import RawProducer, Record
-from riverrun.settings import KafkaSettings, LearnerSettings, Settings, SupervisorSettings
+from riverrun.settings import (
+    GateSettings,
+    KafkaSettings,
+    LearnerSettings,
+    Settings,
+    SupervisorSettings,
+)
 from riverrun.supervisor import System
 from riverrun.trace import line_of
 from tests.system.river import River, wait_until
@@ -173,6 +179,8 @@ def flooded(
         data_dir=tmp_path_factory.mktemp("flooded") / "riverrun-data",
         model="tiny",
         kafka=KafkaSettings(heap_mb=256),
+        # A rule might keep a source apart, or learn again without it: those have their own tests.
+        gate=GateSettings(rules=()),
         learner=LearnerSettings(strategy="finetune", max_passes=1, study_pairs=0),
         supervisor=SupervisorSettings(max_restarts=100),
     )
