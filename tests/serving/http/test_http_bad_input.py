@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.serving.http.conftest import openai_client
 from tests.serving.published import Published
-from tests.serving.running_server import RunningServer, running_server
+from tests.serving.running_server import RunningServer, running_server, wait_for
 
 COMPLETION: dict[str, Any] = {"model": "tiny", "prompt": "x", "max_tokens": 1}
 CHAT: dict[str, Any] = {
@@ -217,7 +217,7 @@ def test_a_fault_in_the_middle_of_a_stream_is_its_last_event(
         assert "ZeroDivisionError in the server" in str(failed.value)
         assert "secret" not in str(failed.value)
         labels = {"method": "http.completions", "code": "INTERNAL"}
-        assert server.metric("riverrun_serving_requests_total", labels) == 1
+        wait_for(lambda: server.metric("riverrun_serving_requests_total", labels) == 1, "counted")
 
 
 VALUES = st.recursive(

@@ -95,7 +95,7 @@ def test_a_role_may_what_the_ones_below_it_may_and_no_more(
                 failed = code(needed, wrong)
                 assert failed is not None
                 assert (failed.code, failed.reason) == ("UNAUTHENTICATED", "UNAUTHENTICATED")
-        assert server.codes()["UNAUTHENTICATED"] == 3
+        wait_for(lambda: server.codes().get("UNAUTHENTICATED") == 3, "counted")
 
 
 def test_http_knows_the_same_tokens(published: Published, tokens_file: Path) -> None:
