@@ -181,7 +181,9 @@ def flooded(
         kafka=KafkaSettings(heap_mb=256),
         # A rule might keep a source apart, or learn again without it: those have their own tests.
         gate=GateSettings(rules=()),
-        learner=LearnerSettings(strategy="finetune", max_passes=1, study_pairs=0),
+        learner=LearnerSettings(
+            strategy="finetune", max_passes=1, study_pairs=0, max_step_tokens=4096
+        ),
         supervisor=SupervisorSettings(max_restarts=100),
     )
     with System(settings) as system:
