@@ -150,6 +150,7 @@ class Examiner:
             now += known[group].latest.count("1")
         if before >= LEAST_GENERAL:
             found.numbers["general_share"] = now / before
+            found.numbers["general_tasks"] = float(before)
 
     def _run(
         self,

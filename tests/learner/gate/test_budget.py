@@ -15,6 +15,11 @@ from riverrun.settings.gate import RULES
         ({"control_ratio": 1.015}, 0.5),
         ({"control_ratio": 1.0, "general_share": 0.95}, 1.0),
         ({"control_ratio": 1.06, "general_share": 1.2}, 2.0),
+        # Of 18 tasks one or two may turn by chance; of 1,800 not one in eighteen.
+        ({"general_share": 17 / 18, "general_tasks": 18.0}, 0.0),
+        ({"general_share": 16 / 18, "general_tasks": 18.0}, 0.0),
+        ({"general_share": 15 / 18, "general_tasks": 18.0}, (3 / 18 - 0.5 / 18**0.5) / 0.05),
+        ({"general_share": 17 / 18, "general_tasks": 1800.0}, (1 / 18 - 0.5 / 1800**0.5) / 0.05),
     ],
 )
 def test_the_nearer_bound_counts(numbers: dict[str, float], used: float | None) -> None:
