@@ -2,8 +2,8 @@
 
 Two losses are bounded (`gate.max_control_ratio`, `gate.min_general_share`); the budget is used up
 by whichever is nearer to its bound. Of N general tasks, half a root of N may go by chance and count
-as kept: a small update turns one answer or two, and others back. The rules slow learning, then stop rehearsal, before all of it
-is used; what is served last lies within it.
+as kept: a small update turns one answer or two, and others back. The rules slow learning, then stop
+rehearsal, before all of it is used; what is served last lies within it.
 
 Knows nothing of models. Called by `gate.py`.
 """
