@@ -5,10 +5,8 @@ again with the same id acts once. With no learner running it waits in Kafka for 
 """
 
 import time
-from typing import Any
 
-import msgspec
-
+from riverrun.audit_log import answer_to, go_to_tail
 from riverrun.commands import Command
 from riverrun.errors import BrokerError, Refused
 from riverrun.kafka import Topics, bootstrap_servers, client_options, why
@@ -16,9 +14,6 @@ from riverrun.records import VersionEvent, encode
 from riverrun.settings import Settings
 
 BROKER_PATIENCE_S = 5.0
-POLL_MS = 100
-TAIL = 2000
-"""Events that are looked through for an answer that came before."""
 
 
 def tell(settings: Settings, command: Command, wait_s: float) -> VersionEvent | None:
@@ -28,7 +23,7 @@ def tell(settings: Settings, command: Command, wait_s: float) -> VersionEvent | 
         Refused: the learner's answer is that.
         NotRunning, BrokerError: Kafka is away. What was not acknowledged may be sent again.
     """
-    from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+    from kafka import KafkaConsumer, KafkaProducer
     from kafka.errors import KafkaError
 
     topics = Topics(settings.kafka.topic_prefix)
@@ -39,24 +34,15 @@ def tell(settings: Settings, command: Command, wait_s: float) -> VersionEvent | 
             **options, group_id=None, enable_auto_commit=False, isolation_level="read_committed"
         )
         try:
-            places = [
-                TopicPartition(topics.versions, number)
-                for number in consumer.partitions_for_topic(topics.versions) or ()
-            ]
-            if not places:
-                raise BrokerError(f"the topic `{topics.versions}` is missing")
-            consumer.assign(places)
-            first = consumer.beginning_offsets(places)
-            for place, end in consumer.end_offsets(places).items():
-                # A command that is sent again finds the answer that came before.
-                consumer.seek(place, max(first[place], end - TAIL))
+            # Before the command is sent, so that its answer lies ahead.
+            go_to_tail(consumer, topics.versions)
             producer = KafkaProducer(**options, acks="all")
             try:
                 sent = producer.send(topics.control, key=command.id.encode(), value=encode(command))
                 sent.get(timeout=timeout_s)
             finally:
                 producer.close(timeout=timeout_s)
-            event = _answer(consumer, command.id, time.monotonic() + wait_s)
+            event = answer_to(consumer, command.id, time.monotonic() + wait_s)
         finally:
             consumer.close()
     except (KafkaError, OSError) as error:
@@ -65,16 +51,3 @@ def tell(settings: Settings, command: Command, wait_s: float) -> VersionEvent | 
     if event is not None and event.kind == "refused":
         raise Refused(f"{command.kind} was refused: {event.reason}")
     return event
-
-
-def _answer(consumer: Any, command_id: str, deadline: float) -> VersionEvent | None:
-    while time.monotonic() < deadline:
-        for records in consumer.poll(timeout_ms=POLL_MS).values():
-            for record in records:
-                try:
-                    event = msgspec.json.decode(record.value or b"", type=VersionEvent)
-                except msgspec.DecodeError:
-                    continue
-                if event.command == command_id:
-                    return event
-    return None

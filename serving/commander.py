@@ -11,8 +11,8 @@ is expected of it:
 * `version` is the version that is served, or to be served, from then on;
 * a command whose id was acted on before is not acted on again; its event needs no repetition.
 
-The newest `TAIL` events are read, so a command that is sent again finds the answer that came
-before. Called by `serving/services/admin.py`; one thread a command that waits.
+`riverrun/audit_log.py` finds it. Called by `serving/services/admin.py`; one thread a command that
+waits.
 """
 
 import asyncio
@@ -20,10 +20,8 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
-import msgspec
-
+from riverrun.audit_log import answer_to, go_to_tail
 from riverrun.commands import Command
 from riverrun.errors import BrokerError
 from riverrun.kafka import Topics, bootstrap_servers, client_options, why
@@ -31,10 +29,8 @@ from riverrun.records import VersionEvent, encode
 from riverrun.settings import Settings
 from serving.kafka_writer import PATIENCE_S, KafkaWriter
 
-TAIL = 2000
 MAX_WAITING = 8
 """Commands whose answer is waited for at once: each has a thread and a connection."""
-POLL_MS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +92,8 @@ class Commander:
                 bootstrap_timeout_ms=timeout_ms,
             )
             try:
-                return self._find(consumer, command_id, deadline, gone)
+                go_to_tail(consumer, self._audit)
+                return answer_to(consumer, command_id, deadline, gone.is_set)
             finally:
                 consumer.close()
         except (KafkaError, OSError) as error:
@@ -104,35 +101,3 @@ class Commander:
             raise BrokerError(
                 f"the command {command_id} is written, and its answer cannot be read: {said}"
             ) from error
-
-    def _find(
-        self, consumer: Any, command_id: str, deadline: float, gone: threading.Event
-    ) -> VersionEvent | None:
-        from kafka import TopicPartition
-
-        places = [
-            TopicPartition(self._audit, number)
-            for number in consumer.partitions_for_topic(self._audit) or ()
-        ]
-        if not places:
-            raise BrokerError(f"the topic `{self._audit}` is missing")
-        consumer.assign(places)
-        first, end = consumer.beginning_offsets(places), consumer.end_offsets(places)
-        for place in places:
-            consumer.seek(place, max(first[place], end[place] - TAIL))
-        while not gone.is_set() and (left_s := deadline - time.monotonic()) > 0:
-            found = consumer.poll(timeout_ms=min(POLL_MS, max(1, int(left_s * 1000))))
-            for records in found.values():
-                for record in records:
-                    event = _event(record.value)
-                    if event is not None and event.command == command_id:
-                        return event
-        return None
-
-
-def _event(value: bytes | None) -> VersionEvent | None:
-    """None for what is no event: anybody may write to a topic."""
-    try:
-        return None if value is None else msgspec.json.decode(value, type=VersionEvent)
-    except msgspec.DecodeError:
-        return None
