@@ -7,7 +7,7 @@ told apart by their id, never by their slot: a slot is written again.
 Knows nothing of tensors. Called by `serving/scheduler.py`.
 """
 
-from collections.abc import Sequence
+from riverrun.beginnings import num_shared
 
 MIN_TOKENS = 16
 """A shorter beginning is not worth a copy."""
@@ -42,7 +42,7 @@ class Prefixes:
             return None
         best: tuple[int, int] | None = None
         for row in sorted(self._rows.get(_key(version, tokens), ())):
-            shared = _num_shared(self._held[row][1], tokens, limit)
+            shared = num_shared(self._held[row][1], tokens, limit)
             if best is None or shared > best[1]:
                 best = row, shared
         return best
@@ -50,15 +50,3 @@ class Prefixes:
 
 def _key(version: str, tokens: list[int]) -> tuple[str, tuple[int, ...]]:
     return version, tuple(tokens[:MIN_TOKENS])
-
-
-def _num_shared(held: Sequence[int], tokens: Sequence[int], limit: int) -> int:
-    """How many first tokens are equal, by halving: comparing slices is cheap, a loop is not."""
-    low, high = MIN_TOKENS, min(len(held), len(tokens), limit)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if held[low:middle] == tokens[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low

@@ -7,6 +7,7 @@ import difflib
 from dataclasses import dataclass, field
 from typing import get_args
 
+from riverrun.beginnings import num_shared
 from riverrun.records import Document, Reason, Rejection
 from stream.draft import Draft
 from stream.pipeline import Pipeline
@@ -29,9 +30,9 @@ class Change:
 
     def summary(self) -> str:
         """`-3 +1 characters: 'donâ€™t' -> 'don’t'`: the first difference, with a little around."""
-        start = common_prefix(self.before, self.after)
+        start = num_shared(self.before, self.after)
         limit = min(len(self.before), len(self.after)) - start
-        end = common_prefix(self.before[::-1], self.after[::-1], limit)
+        end = num_shared(self.before[::-1], self.after[::-1], limit)
         old = self.before[start : len(self.before) - end]
         new = self.after[start : len(self.after) - end]
         grown = len(self.after) - len(self.before)
@@ -74,18 +75,6 @@ def explain(pipeline: Pipeline, raw: RawRecord) -> Explanation:
         # Without a stage that was done, or with all of them done, it was the record itself.
         rejected_by = rest[0] if rest and (done or result.reason in BY_STAGES) else "record"
     return Explanation(profile.name, result, rejected_by, changes)
-
-
-def common_prefix(one: str, other: str, limit: int | None = None) -> int:
-    """How many characters both begin with, by halving: `os.path.commonprefix` goes one by one."""
-    low, high = 0, min(len(one), len(other)) if limit is None else limit
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[:middle] == other[:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 def _short(text: str) -> str:

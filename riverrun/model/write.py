@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 import torch
 from torch import Tensor
 
+from riverrun.beginnings import num_shared
 from riverrun.errors import InvalidValue
 from riverrun.model.cache import ContiguousCache
 from riverrun.model.decoder import Decoder
@@ -52,19 +53,19 @@ def write(
     longest = max(len(prompt) for prompt in prompts)
     padding = [longest - len(prompt) for prompt in prompts]
     padding_B = torch.tensor(padding, device=device) if any(padding) else None
-    num_shared = _num_shared(prompts)
+    num_common = _num_common(prompts)
     cache = ContiguousCache(
         model.config,
-        num_rows=1 if num_shared else len(prompts),
+        num_rows=1 if num_common else len(prompts),
         capacity=longest + max_tokens,
-        padding_B=None if num_shared else padding_B,
+        padding_B=None if num_common else padding_B,
         dtype=model.output_matrix.dtype,
         device=device,
     )
-    if num_shared:
-        _next_logits(model, torch.tensor([prompts[0][:num_shared]], device=device), cache)
+    if num_common:
+        _next_logits(model, torch.tensor([prompts[0][:num_common]], device=device), cache)
         cache.fan_out(len(prompts), padding_B)
-    rests = [prompt[num_shared:] for prompt in prompts]
+    rests = [prompt[num_common:] for prompt in prompts]
     rows = [[rest[0]] * pad + list(rest) for rest, pad in zip(rests, padding, strict=True)]
     tokens_BT = torch.tensor(rows, device=device)
     written: list[list[int]] = [[] for _ in range(len(prompts) * len(openings))]
@@ -96,12 +97,11 @@ def write(
     return written
 
 
-def _num_shared(prompts: Sequence[Sequence[int]]) -> int:
+def _num_common(prompts: Sequence[Sequence[int]]) -> int:
     """Tokens with which all of several prompts begin, if they are worth a pass of their own."""
-    shortest = min(len(prompt) for prompt in prompts)
-    num = 0
-    while num + 1 < shortest and all(prompt[num] == prompts[0][num] for prompt in prompts):
-        num += 1
+    # Of each something is left to run: its last token's logits are what is written from.
+    first, most = list(prompts[0]), min(len(prompt) for prompt in prompts) - 1
+    num = min(num_shared(first, list(prompt), most) for prompt in prompts)
     return num if len(prompts) > 1 and num >= LEAST_SHARED else 0
 
 
