@@ -1,10 +1,6 @@
 """The bare step has no anchors, ours has no more tokens of the origin than of text."""
 
-from collections.abc import Iterator
-
 import msgspec
-import pytest
-import torch
 
 from bench.anchoring import bare_stepper, run, timed
 from learner.assembly import Assembly
@@ -12,19 +8,6 @@ from learner.framing import Example
 from learner.origin import remember
 from riverrun.tokenizer import Tokenizer
 from tests.learner import fakes
-
-
-@pytest.fixture(autouse=True)
-def _as_it_was() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    yield
-    torch.use_deterministic_algorithms(False)
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
-    return fakes.tokenizer_in(tmp_path_factory.mktemp("tiny"))
 
 
 def test_only_ours_predicts_the_origin_and_a_small_step_little_of_it(tokenizer: Tokenizer) -> None:

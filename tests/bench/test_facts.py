@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -22,14 +21,6 @@ from tests.learner import fakes
 
 FACT = Fact(["The mayor is Weir."], "Who is the mayor?", "Weir", ["It is Krantz."], "Krantz")
 PLAIN = {"documents": ["The bells are of zinc."], "question": "Of what?", "answer": "zinc"}
-
-
-@pytest.fixture(autouse=True)
-def _as_it_was() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    yield
-    torch.use_deterministic_algorithms(False)
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """Both sides of the ratio do the same work, and the figures are theirs."""
 
-from collections.abc import Iterator
-
 import msgspec
 import pytest
 import torch
@@ -15,19 +13,6 @@ from learner.recipe import SCRATCH
 from riverrun.settings import LearnerSettings, Settings
 from riverrun.tokenizer import Tokenizer
 from tests.learner import fakes
-
-
-@pytest.fixture(autouse=True)
-def _as_it_was() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    yield
-    torch.use_deterministic_algorithms(False)
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
-    return fakes.tokenizer_in(tmp_path_factory.mktemp("tiny"))
 
 
 def test_the_bare_loop_learns_what_our_step_learns(tokenizer: Tokenizer) -> None:

@@ -4,6 +4,7 @@ Counted are opens for writing, renames, links and removals in the journal, the c
 lease and the store: what a crash can come between. Nothing in riverrun knows of it.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -31,6 +32,25 @@ def die_at(number: int, *places: str) -> Callable[[str, tuple[Any, ...]], None]:
             os.kill(os.getpid(), signal.SIGKILL)
 
     return look
+
+
+def killed(work: Callable[[Callable[[], None]], object], number: int, place: str) -> bool:
+    """Do `work` in a child, killed just before change `number` in `place`; False if it ended.
+
+    work: is given what begins the count.
+    """
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(BaseException):
+            work(lambda: sys.addaudithook(die_at(number, place)))
+            os._exit(0)
+        os._exit(1)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        return True
+    assert os.waitstatus_to_exitcode(status) == 0
+    return False
 
 
 def main() -> int:

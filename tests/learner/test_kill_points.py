@@ -1,10 +1,8 @@
 """A kill between any two changes of files while a checkpoint is written, and nothing is lost."""
 
-import contextlib
 import os
 import shutil
-import signal
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +16,7 @@ from learner.state import State
 from riverrun.metrics import LearnerMetrics
 from riverrun.tokenizer import Tokenizer
 from tests.learner import fakes
-from tests.learner.killing import die_at
+from tests.learner.killing import killed
 
 IDENTITY = fakes.identity()
 STRIDE = 1 if "RIVERRUN_TEST_KILLS" in os.environ else 3
@@ -46,24 +44,17 @@ def checkpointed(directory: Path, state: State, journal: Journal, checkpoints: C
 
 def killed_child(directory: Path, tokenizer: Tokenizer, number: int) -> bool:
     """Write two checkpoints, killed just before change `number` of a file; False if it ended."""
-    child = os.fork()
-    if child == 0:
-        with contextlib.suppress(BaseException):
-            journal = Journal(directory / "journal")
-            checkpoints = Checkpoints(directory / "checkpoints", 1)
-            state = fakes.state()
-            sys.addaudithook(die_at(number, str(directory)))
-            for last in (3, 6):
-                learn(tokenizer, state, journal, last)
-                checkpointed(directory, state, journal, checkpoints)
-            os._exit(0)
-        os._exit(1)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        assert os.WTERMSIG(status) == signal.SIGKILL
-        return True
-    assert os.waitstatus_to_exitcode(status) == 0
-    return False
+
+    def work(count: Callable[[], None]) -> None:
+        journal = Journal(directory / "journal")
+        checkpoints = Checkpoints(directory / "checkpoints", 1)
+        state = fakes.state()
+        count()
+        for last in (3, 6):
+            learn(tokenizer, state, journal, last)
+            checkpointed(directory, state, journal, checkpoints)
+
+    return killed(work, number, str(directory))
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")

@@ -1,17 +1,15 @@
 """A kill between any two changes of files, and what was to be undone is undone all the same."""
 
-import contextlib
 import os
 import shutil
-import signal
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from learner.undo.intent import FILE, Intent, read_intent, write_intent
 from riverrun.tokenizer import Tokenizer
-from tests.learner.killing import die_at
+from tests.learner.killing import killed
 from tests.learner.undo.line import Line, begin_anew
 from tests.learner.undo.test_identity import is_poison, raw, run, text, without_poison
 
@@ -27,21 +25,12 @@ STEPS = [
 TEXTS = [arrival for arrivals in STEPS for arrival in arrivals]
 
 
-def killed_child(directory: Path, tokenizer: Tokenizer, number: int) -> bool:
-    """Undo, killed just before change `number` of a file; False if it came to its end."""
-    child = os.fork()
-    if child == 0:
-        with contextlib.suppress(BaseException):
-            sys.addaudithook(die_at(number, str(directory)))
-            begin_anew(directory, tokenizer, TEXTS)
-            os._exit(0)
-        os._exit(1)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        assert os.WTERMSIG(status) == signal.SIGKILL
-        return True
-    assert os.waitstatus_to_exitcode(status) == 0
-    return False
+def undoing(directory: Path, tokenizer: Tokenizer) -> Callable[[Callable[[], None]], None]:
+    def work(count: Callable[[], None]) -> None:
+        count()
+        begin_anew(directory, tokenizer, TEXTS)
+
+    return work
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
@@ -68,7 +57,7 @@ def test_a_kill_between_any_two_changes_of_files_undoes_all_the_same(
         number += STRIDE
         directory = tmp_path / str(number)
         shutil.copytree(poisoned.directory, directory)
-        is_killed = killed_child(directory, tokenizer, number)
+        is_killed = killed(undoing(directory, tokenizer), number, str(directory))
         left = read_intent(directory)
         assert left is not None, "the intent stays until its version is announced"
         phases.add(left.phase)
