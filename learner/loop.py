@@ -302,7 +302,7 @@ class Loop:
         pending = self.state.gate.pending(self.state.progress.step)
         if pending is not None:
             return pending
-        if not self.gate.affords(self.state):
+        if not self.gate.affords():
             self._publish_again_at = time.monotonic() + JUDGE_AGAIN_S
             return None
         decided = self.gate.decide(self.state, occasion)

@@ -21,7 +21,6 @@
     ├── SlowReader            a client does not read what it asked for
     ├── Unauthenticated           a call without a token that the server knows
     ├── PermissionDenied          a token whose role is not enough for the call
-    ├── Unsupported               a field of a request that this server does not act upon yet
     ├── UnknownReply              feedback on an answer that serving does not remember
     ├── IdTaken                   an id that was used for something else
     ├── RequestFailed             a server answered a client with an error: code, details
@@ -167,14 +166,6 @@ class PermissionDenied(RiverrunError):
     def __init__(self, name: str, role: str, needed: str) -> None:
         self.role = needed
         super().__init__(f"the token {name!r} has the role {role}; this takes {needed}")
-
-
-class Unsupported(RiverrunError):
-    """A field of a request that this server does not act upon yet: refused, never ignored."""
-
-    def __init__(self, field: str, what: str) -> None:
-        self.field = field
-        super().__init__(f"{field}: {what}; this server does not support it yet")
 
 
 class UnknownReply(RiverrunError):

@@ -105,6 +105,13 @@ class SlottedCache:
         """What one pass over `counts[i]` new tokens of `rows[i]`, from `starts[i]` on, sees."""
         return CacheWindow(self, rows, starts, counts, is_exact=is_exact)
 
+    def bias(self, positions_T: Tensor, num_seen: int) -> Tensor:
+        """What is added to the scores of tokens at these positions, (T, S): -inf for what is later
+        than the token."""
+        hidden_TS = self.columns_C[:num_seen] > positions_T[:, None]
+        bias_TS = torch.zeros(hidden_TS.shape, device=self.device)
+        return bias_TS.masked_fill_(hidden_TS, float("-inf"))
+
     def clear(self, row: int) -> None:
         """Forget a row whose values are not finite: zero times NaN would reach the next one."""
         for rows in (*self.keys_L, *self.values_L):
@@ -188,24 +195,19 @@ class CacheWindow:
         cache, num_rows = self._cache, len(starts)
         num_seen = _aligned(max(starts) + count)
         if count == 1:
-            bias_BS = self._bias(self.positions_N[first : first + num_rows], num_seen)
+            bias_BS = cache.bias(self.positions_N[first : first + num_rows], num_seen)
             if num_rows > 1:
                 bias_BS = bias_BS.repeat_interleave(cache.num_heads, 0)
             bias = bias_BS[:, None]
         else:
-            bias_TS = self._bias(self.positions_N[first : first + count], num_seen)
+            bias_TS = cache.bias(self.positions_N[first : first + count], num_seen)
             bias = bias_TS.repeat_interleave(cache.group, 0)[None]
         return _Run(first, first + num_rows * count, row, num_rows, count, num_seen, bias)
 
     def _piece(self, first: int, row: int, start: int, count: int) -> _Piece:
         end, num_seen = first + count, _aligned(start + count)
-        bias_TS = self._bias(self.positions_N[first:end], num_seen)
+        bias_TS = self._cache.bias(self.positions_N[first:end], num_seen)
         return _Piece(first, end, row, num_seen, bias_TS[:, None])
-
-    def _bias(self, positions_T: Tensor, num_seen: int) -> Tensor:
-        hidden_TS = self._cache.columns_C[:num_seen] > positions_T[:, None]
-        bias_TS = torch.zeros(hidden_TS.shape, device=self._cache.device)
-        return bias_TS.masked_fill_(hidden_TS, float("-inf"))
 
     def attend(self, layer: int, query_NHGE: Tensor, new_NKE: Tensor) -> Tensor:
         cache = self._cache

@@ -57,9 +57,7 @@ class FixedPass:
         """Leaves `logits_RV`, where the rows without a token have no meaning."""
         cache = self._cache
         self._cells = (self._cells_R[:, None] + cache.offsets_K).flatten()
-        hidden_RS = cache.columns_C[: self._num_columns] > self.positions_N[:, None]
-        bias_RS = torch.zeros(hidden_RS.shape, device=cache.device)
-        bias_RS = bias_RS.masked_fill_(hidden_RS, float("-inf"))
+        bias_RS = cache.bias(self.positions_N, self._num_columns)
         self._bias_B1S = bias_RS.repeat_interleave(cache.num_heads, 0)[:, None]
         self.logits_RV = self._model.logits(self._model.hidden(self._tokens_R, self))
 

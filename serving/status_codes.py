@@ -29,7 +29,6 @@ from riverrun.errors import (
     Unauthenticated,
     UnknownReply,
     UnknownVersion,
-    Unsupported,
     VersionGone,
     VersionNotYet,
     VersionRefused,
@@ -56,7 +55,6 @@ class Row:
 
 TABLE: dict[type[RiverrunError], Row] = {
     InvalidValue: Row(Code.INVALID_ARGUMENT, "INVALID_FIELD"),
-    Unsupported: Row(Code.UNIMPLEMENTED, "UNSUPPORTED_FIELD"),
     Unauthenticated: Row(Code.UNAUTHENTICATED, "UNAUTHENTICATED"),
     PermissionDenied: Row(Code.PERMISSION_DENIED, "PERMISSION_DENIED"),
     UnknownReply: Row(Code.NOT_FOUND, "UNKNOWN_REPLY"),

@@ -74,9 +74,8 @@ class Gate:
         """texts: new ones that the step was done on."""
         self._since.see(state, report, texts)
 
-    def affords(self, state: State) -> bool:
+    def affords(self) -> bool:
         """False when the candidate has to wait a little; it costs nothing to ask."""
-        del state
         return not self._rules or self.purse.affords("panel", LEAST_TOKENS)
 
     def decide(self, state: State, occasion: str) -> Decided:

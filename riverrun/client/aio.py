@@ -26,13 +26,10 @@ from riverrun.client.calls import Call
 from riverrun.client.connection import Security, Stubs, aio_channel
 from riverrun.client.failures import failures, request_failed
 from riverrun.client.options import AnswerOptions, Messages, OrderOptions, Said
-from riverrun.client.retry import Retry
+from riverrun.client.retry import DEFAULT_RETRIES, Retry
 from riverrun.client.streams import AsyncAnswerStream
 
 Reply = TypeVar("Reply")
-DEFAULT_RETRIES = 2
-ADMIN_MARGIN_S = 5.0
-"""A command's call may take this much longer than its wait for the learner."""
 
 
 class AsyncClient:
@@ -254,10 +251,8 @@ class AsyncClient:
     async def _command(
         self, call: Callable[[requests.Order], Call[Outcome]], order: OrderOptions
     ) -> Outcome:
-        wait_s = order.get("wait_s")
-        made = requests.order(order.get("reason", ""), wait_s, order.get("command_id"))
-        timeout_s = None if wait_s is None else wait_s + ADMIN_MARGIN_S
-        return await self._run(call(made), timeout_s)
+        timeout_s = requests.order_timeout_s(order)
+        return await self._run(call(requests.order(order)), timeout_s)
 
     async def _run(
         self, call: Call[Reply], timeout_s: float | None = None, request_id: str | None = None

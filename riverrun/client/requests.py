@@ -9,10 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from riverrun.answers import Answer
-from riverrun.client.options import After, AnswerOptions, Messages, Said
+from riverrun.client.options import After, AnswerOptions, Messages, OrderOptions, Said
 from riverrun.errors import InvalidValue
 from riverrun.receipt import Receipt
 from riverrun.v1 import admin_pb2, feedback_pb2, generation_pb2, model_pb2
+
+ADMIN_MARGIN_S = 5.0
+"""A command's call may take this much longer than its wait for the learner."""
 
 AnswerRequest = generation_pb2.GenerateRequest | generation_pb2.ChatRequest
 Order = admin_pb2.Order
@@ -221,8 +224,10 @@ def prefer_request(
 # Admin
 
 
-def order(reason: str, wait_s: float | None, command_id: str | None) -> admin_pb2.Order:
+def order(options: OrderOptions) -> admin_pb2.Order:
     """What every command takes; with a fresh id, so that a second try acts once."""
+    reason, command_id = options.get("reason", ""), options.get("command_id")
+    wait_s = options.get("wait_s")
     made = admin_pb2.Order()
     with _fits("reason, command_id", (reason, command_id), "texts"):
         made.reason = reason
@@ -231,6 +236,12 @@ def order(reason: str, wait_s: float | None, command_id: str | None) -> admin_pb
         with _fits("wait_s", wait_s, "0 to 600"):
             made.wait_ms = round(wait_s * 1000)
     return made
+
+
+def order_timeout_s(options: OrderOptions) -> float | None:
+    """Of the call: a little more than its wait for the learner; None for the client's own."""
+    wait_s = options.get("wait_s")
+    return None if wait_s is None else wait_s + ADMIN_MARGIN_S
 
 
 def undo_request(

@@ -10,6 +10,7 @@ import time
 
 from riverrun.errors import RequestFailed
 
+DEFAULT_RETRIES = 2
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
 
