@@ -18,10 +18,10 @@ import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
+from learner.answers import Answers, Say
 from learner.commands import Commands
 from learner.entries import Quarantined, Released
 from learner.guard import Guard, unguarded
@@ -29,77 +29,21 @@ from learner.identity import Identity
 from learner.journal import Journal
 from learner.publish import HELD
 from learner.restart import Restart
+from learner.standing import read_standing, save_standing
 from learner.state import State
 from learner.undo.intent import Intent, forget_intent, read_intent, write_intent
 from learner.undo.plan import Plan, describe, wanted_of
 from riverrun.commands import Command
-from riverrun.errors import CheckpointError, InvalidValue, RiverrunError, UnknownVersion
+from riverrun.errors import InvalidValue, RiverrunError, UnknownVersion
 from riverrun.metrics import LearnerMetrics
 from riverrun.records import LeftOut, VersionEvent, VersionEventKind
 from riverrun.store import VersionStore
-from riverrun.workspace import replace_file
 
-FILE = "control.json"
 MAX_REMEMBERED = 4096
 """Ids of commands that were carried out: one that is sent again is not carried out again."""
-ANSWER_TO = "command:"
-"""Head of an answer's key in the audit log: compaction keeps each."""
-
 log = logging.getLogger(__name__)
 
-Say = Callable[[str, VersionEvent], Any]
-"""Send an event under a key; gives a future of Kafka's, or None when it cannot be sent now."""
-
 MakePlan = Callable[[list[LeftOut]], Plan]
-
-
-class Standing(msgspec.Struct, kw_only=True):
-    """See the module. next_offset: of the control topic; None before the first start.
-
-    doing: the command that is being carried out, with all choices made. answers: not yet known to
-    be in Kafka, oldest first.
-    """
-
-    next_offset: int | None = None
-    acted: list[str] = []
-    is_held: bool = False
-    is_paused: bool = False
-    doing: Command | None = None
-    answers: list[VersionEvent] = []
-
-
-def read_standing(directory: Path) -> Standing:
-    """Raises CheckpointError when the file is damaged."""
-    path = directory / FILE
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Standing)
-    except FileNotFoundError:
-        return Standing()
-    except msgspec.DecodeError as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from error
-
-
-def give_up(directory: Path, intent: Intent, version: str | None, why: str, guard: Guard) -> None:
-    """What was to be undone cannot be: say so, and let nothing be promoted that has seen it."""
-    standing = read_standing(directory)
-    standing.is_held = True
-    standing.answers.append(
-        VersionEvent(
-            kind="refused",
-            version=version or "",
-            parent=None,
-            step=0,
-            reason=f"{intent.subject} cannot be undone, and nothing is promoted until `release`: "
-            f"{why}",
-            at_ms=int(time.time() * 1000),
-            offsets={},
-            metrics={},
-            command=intent.command,
-            subject=intent.subject,
-        )
-    )
-    replace_file(directory / FILE, msgspec.json.encode(standing), guard=guard)
-    forget_intent(directory, guard)
 
 
 class Control:
@@ -128,14 +72,13 @@ class Control:
         self._store = store
         self._journal = journal
         self._identity = identity
-        self._say = say
         self._plan = plan
         self._partitions = list(range(num_partitions))
         self._guard = guard
         self._metrics = metrics
         self._announce = announce
         self.standing = read_standing(directory)
-        self._sent: list[tuple[VersionEvent, Any]] = []
+        self._answers = Answers(self.standing, say, self._save)
         self._intent = read_intent(directory)
         self._show()
 
@@ -158,7 +101,7 @@ class Control:
 
     def act(self) -> None:
         """Carry out what has come since. Raises Restart."""
-        self._answer()
+        self._answers.send()
         if self.standing.next_offset is None and self._commands.began_at is not None:
             # From now on a command that comes while no learner runs is not missed.
             self.standing.next_offset = self._commands.began_at
@@ -367,7 +310,7 @@ class Control:
         if self._metrics is not None:
             self._metrics.commands.labels(command.kind, kind).inc()
         self._show()
-        self._answer()
+        self._answers.send()
 
     def _show(self) -> None:
         if self._metrics is not None:
@@ -409,31 +352,8 @@ class Control:
         )
         log.info("%s %s (%s)", kind, version, reason)
 
-    def _answer(self) -> None:
-        """Send what waits; forget what Kafka has."""
-        if not self.standing.answers:
-            return
-        waiting: list[tuple[VersionEvent, Any]] = []
-        for event, future in self._sent:
-            if not future.is_done:
-                waiting.append((event, future))
-            elif not future.failed():
-                self.standing.answers.remove(event)
-                self._save()
-        self._sent = waiting
-        under_way = [event for event, _ in self._sent]
-        for event in self.standing.answers:
-            if event in under_way:
-                continue
-            key = f"{ANSWER_TO}{event.command}" if event.command else event.version
-            future = self._say(key, event)
-            if future is None:
-                return
-            self._sent.append((event, future))
-
     def _save(self) -> None:
-        data = msgspec.json.encode(self.standing)
-        replace_file(self._directory / FILE, data, guard=self._guard)
+        save_standing(self._directory, self.standing, self._guard)
 
 
 def _why(command: Command) -> str:

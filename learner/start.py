@@ -19,7 +19,7 @@ from learner.announcements import Announcements
 from learner.assembly import Assembly
 from learner.checkpoint import Checkpoints
 from learner.commands import Commands
-from learner.control import Control, give_up, read_standing
+from learner.control import Control
 from learner.framing import Framing
 from learner.gate.setup import examiner_of, gate_of
 from learner.identity import FILE as IDENTITY_FILE
@@ -38,6 +38,7 @@ from learner.recipe import kind_of, resolve, rhythm_of
 from learner.released_text import ReleasedText
 from learner.restart import Restart
 from learner.resume import replay, restore
+from learner.standing import give_up, read_standing
 from learner.state import State
 from learner.undo.intent import read_intent
 from learner.undo.plan import Plan, Planner
