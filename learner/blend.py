@@ -7,7 +7,7 @@ docs/experiments.md). The learner itself goes on from its own weights.
 Source: Wortsman et al., Robust fine-tuning of zero-shot models (WiSE-FT), 2022 (arXiv:2109.01903);
 there once, after training; here in every version.
 
-Called by `publish.py`. With a share of 0 it is nothing and costs nothing.
+Called by `state.py`. With a share of 0 it is nothing and costs nothing.
 """
 
 from collections.abc import Mapping

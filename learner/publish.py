@@ -30,7 +30,7 @@ PUBLISH_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 def published_weights(state: State) -> Mapping[str, Tensor]:
     """All weights by name; those that learn are averaged, and blended with the origin's."""
-    return {**state.model.state_dict(), **state.blend.of(state.average.weights())}
+    return {**state.model.state_dict(), **state.served()}
 
 
 def hash_of_published(state: State, recipe: Recipe) -> str:

@@ -8,6 +8,7 @@ changes after it was filled.
 from collections.abc import Mapping
 
 import msgspec
+from torch import Tensor
 
 from learner.blend import Blend
 from learner.ema import Average
@@ -96,6 +97,13 @@ class State:
         }
         if not self.average.is_live:
             self.parts["average"] = Tensors(self.average.weights())
+
+    def served(self) -> Mapping[str, Tensor]:
+        """The weights that learn, as a version holds them: averaged, and blended with the origin's.
+
+        Computed anew where the recipe blends, else views that follow the learner.
+        """
+        return self.blend.of(self.average.weights())
 
     def add_part(self, name: str, part: Part) -> None:
         """Let checkpoints hold `part` too. Before the state is restored or a step is done."""

@@ -80,7 +80,7 @@ class Gate:
 
     def decide(self, state: State, occasion: str) -> Decided:
         """Judge what would be served now. occasion: why a version is made, in words."""
-        weights = state.blend.of(state.average.weights())
+        weights = state.served()
         numbers = self._numbers(state, weights)
         facts = state.gate.facts
         blamed = facts.blamed | self._since.blamed
@@ -104,7 +104,7 @@ class Gate:
     def took_over(self, state: State, decided: Decided) -> None:
         """The version of `decided` is what serving uses."""
         if decided.is_best:
-            weights = state.blend.of(state.average.weights())
+            weights = state.served()
             with self.purse.paying("copy"):
                 self._reference.become(weights, self._nats)
 

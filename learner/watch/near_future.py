@@ -71,7 +71,7 @@ class NearFuture(Watch):
         if age is not None and age >= self._gap:
             self._judge(state, [one.content for one in lesson.shown], age)
         if (age is None or age >= 2 * self._gap) and report.is_finite:
-            weights = state.blend.of(state.average.weights())
+            weights = state.served()
             self._copy = {n: w.detach().to(torch.bfloat16) for n, w in weights.items()}
             self._is_copy_new = True
             facts.taken_at = state.progress.num_documents

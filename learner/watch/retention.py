@@ -134,7 +134,7 @@ class Retention(Watch):
         if not report.is_finite or dearest == 0 or not facts.allowance.spend(dearest):
             return []
         cells = choose(self._held_out, self._surprise, self._budget)
-        weights = state.blend.of(state.average.weights())
+        weights = state.served()
         measured = measure(state.model, weights, cells, self._held_out, self._surprise)
         self._record(cells, measured, report.step)
         return []
