@@ -26,6 +26,7 @@ from learner.guard import Guard, unguarded
 from learner.identity import Identity
 from learner.intake import Intake
 from learner.journal import Decided, Entry, Journal, Learned
+from learner.lesson import Work
 from learner.mirror import Mirror
 from learner.observe import observe_decision, observe_diverted, observe_state, observe_step
 from learner.publish import Publisher
@@ -78,6 +79,7 @@ class Loop:
 
     def __post_init__(self) -> None:
         self._published_at = -float("inf")
+        self._publishing_s = 0.0
         self._publish_again_at = 0.0
         self._checkpoint_at = time.monotonic() + self.rhythm.checkpoint_interval_s
         self._step_metrics: dict[str, float] = {}
@@ -207,12 +209,7 @@ class Loop:
             )
         # Rehearsal has no prequential loss: the last new text's stays the news.
         self._step_metrics.update(report.metrics())
-        interval_s = (
-            self.rhythm.publish_interval_s
-            if report.work == "new"
-            else self.rhythm.rehearsal_interval_s
-        )
-        if time.monotonic() - self._published_at >= interval_s:
+        if time.monotonic() - self._published_at >= self._publishing_interval_s(report.work):
             self._publish("new text" if report.work == "new" else "rehearsal")
 
     def _write_down(self, entry: Entry) -> bool:
@@ -233,6 +230,15 @@ class Loop:
 
     # Versions and checkpoints
 
+    def _publishing_interval_s(self, work: Work) -> float:
+        """From one version to the next: longer while text waits, and versions hold it up."""
+        if work == "rehearsal":
+            return self.rhythm.rehearsal_interval_s
+        if not len(self.intake):
+            return self.rhythm.publish_interval_s
+        paid_s = self._publishing_s / self.rhythm.publishing_share - self._publishing_s
+        return max(self.rhythm.publish_interval_s, paid_s)
+
     @property
     def _has_unpublished(self) -> bool:
         progress = self.state.progress
@@ -247,6 +253,7 @@ class Loop:
     def _publish(self, reason: str) -> None:
         if not self._can_publish:
             return
+        began = time.monotonic()
         decided = self._decided(reason)
         if decided is None:
             return
@@ -261,6 +268,7 @@ class Loop:
             self._publish_again_at = time.monotonic() + RETRY_S
         else:
             self._published_at = time.monotonic()
+            self._publishing_s = self._published_at - began
             log.log(
                 logging.INFO if manifest.decision == "promote" else logging.WARNING,
                 "version %s: %s (%s)",

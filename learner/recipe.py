@@ -106,6 +106,8 @@ class Rhythm(msgspec.Struct, frozen=True, kw_only=True):
     """Between two versions after new text."""
     rehearsal_interval_s: float
     """Between two versions while nothing but rehearsal happens."""
+    publishing_share: float
+    """Of the time, what making versions may cost while more text waits."""
     checkpoint_interval_s: float
     keep_checkpoints: int
     keep_versions: int
@@ -262,6 +264,7 @@ def rhythm_of(settings: LearnerSettings, kind: Kind, keep_versions: int) -> Rhyt
     return Rhythm(
         publish_interval_s=interval_s,
         rehearsal_interval_s=max(REHEARSAL_PATIENCE * interval_s, SHORTEST_REHEARSAL_INTERVAL_S),
+        publishing_share=settings.publishing_share,
         checkpoint_interval_s=settings.checkpoint_interval_s,
         keep_checkpoints=settings.keep_checkpoints,
         keep_versions=keep_versions,

@@ -173,6 +173,13 @@ class LearnerSettings(Section):
     publish_interval_s: float | None = Field(
         None, ge=0, le=86_400, description="Shortest time between two versions, seconds."
     )
+    publishing_share: float = Field(
+        0.1,
+        gt=0,
+        le=1,
+        description="Of the learner's time, what making versions may cost while more text waits. "
+        "With nothing waiting each step has its version: then freshness counts, else throughput.",
+    )
     checkpoint_interval_s: float = Field(
         120.0,
         ge=0,

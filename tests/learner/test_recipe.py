@@ -43,6 +43,7 @@ def test_a_row_holds_a_block() -> None:
 def test_every_learner_setting_of_a_number_in_the_recipe_has_its_name() -> None:
     """A setting that is neither in the recipe nor in the rhythm is one of these."""
     others = {"publish_interval_s", "checkpoint_interval_s", "keep_checkpoints", "max_wait_s"}
+    others |= {"publishing_share"}
     others |= {"seed", "num_threads", "nice", "metrics_port", "memory_place"}
     others |= {"lease_s", "checkpoint_ladder_s", "require_identical"}
     assert set(LearnerSettings.model_fields) - others <= set(Recipe.__struct_fields__)

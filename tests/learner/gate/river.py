@@ -43,6 +43,7 @@ from tests.learner.undo.line import refetch_from
 
 RHYTHM = Rhythm(
     publish_interval_s=0.0,
+    publishing_share=1.0,
     rehearsal_interval_s=0.0,
     checkpoint_interval_s=1e6,
     keep_checkpoints=100,
@@ -103,6 +104,7 @@ class River:
         gate: GateSettings | None = None,
         wrap: Wrap = lambda stepper: stepper,
         texts: Sequence[Arrival] = (),
+        rhythm: Rhythm = RHYTHM,
     ) -> None:
         """texts: what has come, where the directory has a learner already."""
         self.directory = directory
@@ -110,6 +112,7 @@ class River:
         self.recipe = recipe
         self.settings = gate or GateSettings(judging_share=1.0)
         self.wrap = wrap
+        self.rhythm = rhythm
         self.store = VersionStore(str(directory / "store"))
         self.texts = list(texts)
         self.versions = Told()
@@ -156,7 +159,7 @@ class River:
             announcements=self.versions,  # type: ignore[arg-type]
             checkpoints=self.checkpoints,
             identity=self.identity,
-            rhythm=RHYTHM,
+            rhythm=self.rhythm,
             max_wait_s=0.0,
             metrics=self.metrics,
         )
