@@ -31,6 +31,7 @@ from learner.batch import Batch, build, chunks
 from learner.entries import Learned
 from learner.journal import Journal
 from learner.lesson import Planner
+from learner.machine import threads_of
 from learner.observe import observe_state, observe_step
 from learner.origin import Origin
 from learner.recipe import Recipe, kind_of, resolve
@@ -67,7 +68,7 @@ class Train(msgspec.Struct, frozen=True, kw_only=True):
 
 def run(settings: Settings, rounds: int, tell: Callable[[str], None] = lambda _: None) -> Train:
     """Measure on the model, strategy, device and threads of the settings."""
-    fix_arithmetic(settings.learner.num_threads)
+    fix_arithmetic(threads_of(settings))
     device = device_of(settings.device)
     recipe = resolve(settings.learner, kind_of(settings.model), has_bfloat16=has_bfloat16(device))
     model_files = locate(settings.model)

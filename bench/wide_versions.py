@@ -7,7 +7,6 @@ does beside serving. Called by `bench/swap.py` and `bench/load.py`.
 """
 
 import contextlib
-import os
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from riverrun.priority import step_back
 from riverrun.settings import Settings
 from riverrun.store import Manifest, VersionStore, store_of, version_id
 
@@ -106,6 +106,7 @@ class Publisher:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
 
     def __enter__(self) -> Self:
@@ -134,7 +135,7 @@ def main() -> None:
     """Publish for each line of standard input; print the id."""
     import torch
 
-    os.nice(10)
+    step_back(10)
     torch.set_num_threads(1)
     store = VersionStore(sys.argv[1])
     for line in sys.stdin:

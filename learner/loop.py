@@ -1,8 +1,8 @@
 """The main loop: new text first, then what is due, then sleep.
 
 Everything here happens in one thread and in one order, so that it can be read from top to bottom:
-a step is done, written into the journal, and only then may a version show it. Disks fill and Kafka
-goes away; then this says so, goes on, and tries again.
+a step is done, written into the journal, and only then may a version show it (`promotion.py`).
+Disks fill and Kafka goes away; then this says so, goes on, and tries again.
 
 Knows no arithmetic (`step.py`), bytes (`checkpoint.py`, `publish.py`) or protocol (`intake.py`).
 """
@@ -19,33 +19,26 @@ from learner.checkpoint import Checkpoints
 from learner.content import content_of
 from learner.control import Control
 from learner.entries import Diverted, Emptied
-from learner.gate.decisions import carry_out
 from learner.gate.gate import Gate
-from learner.gate.roll_back import roll_back
 from learner.guard import Guard, unguarded
 from learner.identity import Identity
 from learner.intake import Intake
-from learner.journal import Decided, Entry, Journal, Learned
-from learner.lesson import Work
+from learner.journal import Entry, Journal, Learned
 from learner.mirror import Mirror
-from learner.observe import observe_decision, observe_diverted, observe_state, observe_step
+from learner.observe import observe_diverted, observe_state, observe_step
+from learner.promotion import Promotion
 from learner.publish import Publisher
 from learner.recipe import Rhythm
 from learner.redo import divert
 from learner.released_text import ReleasedText
-from learner.restart import Restart
 from learner.state import State
 from learner.step import Stepper
-from learner.undo.intent import write_intent
-from riverrun.errors import CheckpointError, StoreError
+from learner.write_down import write_down
+from riverrun.errors import CheckpointError
 from riverrun.metrics import LearnerMetrics
 
 IDLE_WAIT_S = 0.2
 """How long an idle learner listens before it looks whether it should stop."""
-RETRY_S = 2.0
-"""Pause before something that the disk refused is tried again."""
-JUDGE_AGAIN_S = 0.02
-"""Pause before it is looked again whether there is judging time."""
 CHARACTERS_A_TOKEN = 4
 """About what a token of text is; only to know when to stop gathering more."""
 
@@ -78,21 +71,24 @@ class Loop:
     released: ReleasedText | None = None
 
     def __post_init__(self) -> None:
-        self._published_at = -float("inf")
-        self._publishing_s = 0.0
-        self._publish_again_at = 0.0
+        self.promotion = Promotion(
+            self.state,
+            self.gate,
+            self.publisher,
+            self.journal,
+            self.identity,
+            self.rhythm,
+            self.metrics,
+            self.checkpoints.directory.parent,
+            self.stop,
+            self.guard,
+            self.control,
+        )
         self._checkpoint_at = time.monotonic() + self.rhythm.checkpoint_interval_s
-        self._step_metrics: dict[str, float] = {}
         self._is_reserved = False
 
     def run(self) -> None:
-        # A kill may have come between a version and its line in the journal. Its weights are the
-        # ones at hand: published again, they are the same version, and no version stays unknown.
-        pending = self.state.gate.pending(self.state.progress.step)
-        if pending is not None and pending.verdict == "roll_back" and not self._has_unpublished:
-            # A kill came between its version and the intent.
-            self._roll_back(pending)
-        self._publish((self.control and self.control.reason) or "resumed")
+        self.promotion.begin()
         while not self.stop.is_set():
             self.turn()
         self._last_checkpoint()
@@ -112,8 +108,8 @@ class Loop:
             pass
         elif not is_paused and not arrivals and len(self.state.rehearsal):
             self._learn([])
-        elif not arrivals and self._has_unpublished:
-            self._publish("nothing is left to learn")
+        elif not arrivals and self.promotion.has_unpublished:
+            self.promotion.publish("nothing is left to learn")
         if time.monotonic() >= self._checkpoint_at:
             self._checkpoint()
         self._checkpoint_written()
@@ -125,7 +121,9 @@ class Loop:
         """The documents of the next step: what has come, up to a step's size."""
         limit = self.stepper.recipe.max_step_tokens
         is_busy = (
-            len(self.state.rehearsal) > 0 or self._can_publish or self.state.quarantine.is_releasing
+            len(self.state.rehearsal) > 0
+            or self.promotion.can_publish
+            or self.state.quarantine.is_releasing
         )
         self.intake.listen(
             wait_s=0.0 if is_busy else self._longest_wait_s(),
@@ -165,9 +163,9 @@ class Loop:
 
     def _longest_wait_s(self) -> float:
         """How long to listen when nothing else is to be done."""
-        if not self._has_unpublished:
+        if not self.promotion.has_unpublished:
             return IDLE_WAIT_S
-        return min(IDLE_WAIT_S, max(0.0, self._publish_again_at - time.monotonic()))
+        return min(IDLE_WAIT_S, self.promotion.wait_s)
 
     # A step
 
@@ -207,121 +205,12 @@ class Loop:
             log.warning(
                 "step %d: %s, %s: %s", report.step, found.kind, found.subject, found.numbers
             )
-        # Rehearsal has no prequential loss: the last new text's stays the news.
-        self._step_metrics.update(report.metrics())
-        if time.monotonic() - self._published_at >= self._publishing_interval_s(report.work):
-            self._publish("new text" if report.work == "new" else "rehearsal")
+        self.promotion.after_step(report.work, report.metrics(), text_waits=len(self.intake) > 0)
 
-    def _write_down(self, entry: Entry) -> bool:
-        """Into the journal, however long the disk takes: nothing may follow before it is there.
+    def _write_down(self, entry: Entry) -> None:
+        write_down(self.journal, entry, self.stop)
 
-        False when stopped before it was.
-        """
-        while True:
-            try:
-                self.journal.append(entry)
-            except OSError as error:
-                log.error("the journal cannot be written, trying again: %s", error)
-                if self.stop.wait(RETRY_S):
-                    # The step is in the checkpoint that follows, or it never happened.
-                    return False
-            else:
-                return True
-
-    # Versions and checkpoints
-
-    def _publishing_interval_s(self, work: Work) -> float:
-        """From one version to the next: longer while text waits, and versions hold it up."""
-        if work == "rehearsal":
-            return self.rhythm.rehearsal_interval_s
-        if not len(self.intake):
-            return self.rhythm.publish_interval_s
-        paid_s = self._publishing_s / self.rhythm.publishing_share - self._publishing_s
-        return max(self.rhythm.publish_interval_s, paid_s)
-
-    @property
-    def _has_unpublished(self) -> bool:
-        progress = self.state.progress
-        # A new line has a version of its own, even if an older one has the same weights.
-        is_of_this_line = progress.version is None or self.identity.made(progress.version)
-        return progress.step > progress.version_step or not is_of_this_line
-
-    @property
-    def _can_publish(self) -> bool:
-        return self._has_unpublished and time.monotonic() >= self._publish_again_at
-
-    def _publish(self, reason: str) -> None:
-        if not self._can_publish:
-            return
-        began = time.monotonic()
-        decided = self._decided(reason)
-        if decided is None:
-            return
-        try:
-            is_held = self.control is not None and self.control.is_held
-            manifest = self.publisher.publish(
-                self.state, self._step_metrics, reason, decided, is_held=is_held
-            )
-        except (StoreError, OSError) as error:
-            log.error("no version was published, trying again in %g s: %s", RETRY_S, error)
-            self.metrics.versions.labels("failed").inc()
-            self._publish_again_at = time.monotonic() + RETRY_S
-        else:
-            self._published_at = time.monotonic()
-            self._publishing_s = self._published_at - began
-            log.log(
-                logging.INFO if manifest.decision == "promote" else logging.WARNING,
-                "version %s: %s (%s)",
-                manifest.version,
-                manifest.decision,
-                manifest.reason,
-            )
-            if manifest.decision == "promote":
-                self.gate.took_over(self.state, decided)
-            elif manifest.decision == "roll_back":
-                self._roll_back(decided)
-
-    def _roll_back(self, decided: Decided) -> None:
-        """Serving goes back at once, and the learner begins anew from there.
-
-        Raises Restart. Where nothing can be gone back to, the version is only held.
-        """
-        store, directory = self.publisher.store, self.checkpoints.directory.parent
-        try:
-            found = roll_back(self.state, store, self.identity, decided, directory)
-            if self.control is None or not self.control.is_held:
-                store.promote(found.to)
-        except (CheckpointError, StoreError) as error:
-            self.metrics.decisions.labels("roll_back_failed").inc()
-            log.error("nothing can be rolled back, the version is held: %s", error)
-            return
-        self.metrics.rolled_back_documents.inc(found.num_documents)
-        log.error("rolled back to %s: %s", found.to, decided.reason)
-        if self.control is not None:
-            self.control.tell_undone()
-        write_intent(directory, found.intent, self.guard)
-        raise Restart(f"rolled back to {found.to}")
-
-    def _decided(self, occasion: str) -> Decided | None:
-        """The decision on the state as it is: one that stands in the journal, or a new one.
-
-        None when it has to wait a little for judging time, or was stopped.
-        """
-        pending = self.state.gate.pending(self.state.progress.step)
-        if pending is not None:
-            return pending
-        if not self.gate.affords():
-            self._publish_again_at = time.monotonic() + JUDGE_AGAIN_S
-            return None
-        decided = self.gate.decide(self.state, occasion)
-        observe_decision(self.metrics, decided, self.gate.purse)
-        if not self._write_down(decided):
-            return None
-        num_due = len(self.state.rehearsal)
-        carry_out(self.state, decided)
-        if len(self.state.rehearsal) < num_due:
-            self.metrics.due_retired.labels("budget").inc(num_due - len(self.state.rehearsal))
-        return decided
+    # Checkpoints
 
     def _checkpoint(self, *, is_last: bool = False) -> None:
         """Let one be written, unless one is being written still."""

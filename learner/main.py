@@ -7,6 +7,7 @@ Called by `riverrun learner`, and so by the supervisor.
 import os
 
 from learner.lease import Leases, is_abandoned
+from riverrun.priority import step_back
 from riverrun.process import process
 from riverrun.settings import Settings
 from riverrun.store import store_of
@@ -23,7 +24,7 @@ def run(settings: Settings) -> None:
     # kept otherwise take 1 GB. 64 cost no time.
     for cache in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
         os.environ.setdefault(cache, "64")
-    os.nice(settings.learner.nice)
+    step_back(settings.learner.nice)
     workspace = Workspace(settings.data_dir)
     directory = workspace.directory("learner")
     length_s = settings.learner.lease_s

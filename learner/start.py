@@ -7,7 +7,6 @@ start while the rest goes on), the origin memory, the journal's steps once more,
 
 import contextlib
 import logging
-import os
 import time
 from functools import partial
 from pathlib import Path
@@ -28,7 +27,7 @@ from learner.intake import Intake
 from learner.journal import Journal, Started
 from learner.lease import Leases
 from learner.loop import Loop
-from learner.machine import this_machine
+from learner.machine import this_machine, threads_of
 from learner.memory import Place
 from learner.mirror import Mirror
 from learner.origin import Origin
@@ -64,8 +63,8 @@ LOOK_S = 0.5
 
 
 def fix_arithmetic(num_threads: int) -> None:
-    """What the bits depend on: threads (0: all cores), and algorithms that give the same ones."""
-    torch.set_num_threads(num_threads or len(os.sched_getaffinity(0)))
+    """What the bits depend on: threads, and algorithms that give the same ones."""
+    torch.set_num_threads(num_threads)
     torch.use_deterministic_algorithms(True)
     # It would also fill all fresh memory, which finds uninitialized reads, at a quarter of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -73,7 +72,7 @@ def fix_arithmetic(num_threads: int) -> None:
 
 def learn(settings: Settings, running: Running, store: VersionStore, leases: Leases) -> None:
     """Learn until `running.stop` is set. Raises LeaseLost when another learner has taken over."""
-    fix_arithmetic(settings.learner.num_threads)
+    fix_arithmetic(threads_of(settings))
     metrics = LearnerMetrics(running.registry)
     metrics.lease_term.set(leases.directory.term)
     is_again = True

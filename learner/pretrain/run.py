@@ -27,7 +27,7 @@ from learner.assembly import Assembly
 from learner.checkpoint import Checkpoints
 from learner.content import content_of, num_bytes_of, told
 from learner.identity import FORMAT, Identity, hash_of_weights, new_run, settle
-from learner.machine import differences, this_machine
+from learner.machine import differences, num_cores, this_machine
 from learner.memory import HOST
 from learner.origin import Origin
 from learner.pretrain.corpus import Corpus
@@ -97,7 +97,7 @@ class Pretraining:
     def __init__(
         self, settings: Settings, plan: Plan, output: Path, *, is_fresh: bool = False
     ) -> None:
-        fix_arithmetic(settings.learner.num_threads)
+        fix_arithmetic(settings.learner.num_threads or num_cores())
         device = device_of(settings.device)
         seed = settings.learner.seed
         self._output = output

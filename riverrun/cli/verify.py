@@ -6,6 +6,7 @@ import click
 
 from riverrun.cli.options import as_json as json_option
 from riverrun.cli.options import settings_options
+from riverrun.priority import step_back
 
 if TYPE_CHECKING:
     from riverrun.settings import Settings
@@ -32,7 +33,7 @@ def verify(settings: "Settings", first: str | None, last: str | None, as_json: b
 
     # As the learner does, and for the same reason (`learner/main.py`).
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    os.nice(settings.learner.nice)
+    step_back(settings.learner.nice)
     from learner.verify import verify as compare
     from riverrun.process import log_to_stderr
 

@@ -209,7 +209,11 @@ class LearnerSettings(Section):
     )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Every random choice derives from it.")
     num_threads: int = Field(
-        0, ge=0, le=1024, description="Threads of torch. 0: all cores (the learner is `nice`)."
+        0,
+        ge=0,
+        le=1024,
+        description="Threads of torch. 0: all cores, and one for `tiny`, whose products are too "
+        "small to share: a core stays free for serving.",
     )
     nice: int = Field(10, ge=0, le=19, description="Lower priority, so that serving comes first.")
     metrics_port: int = Field(0, ge=0, le=65535, description="Port of /metrics; 0: a free one.")

@@ -72,11 +72,11 @@ def test_a_kill_between_decision_and_application_changes_no_bit(
                     raise AssertionError("a decision that stands is not made again")
 
                 river.gate.decide = judge_anew  # type: ignore[method-assign]
-                river.loop._publish("resumed")
+                river.loop.promotion.publish("resumed")
                 del river.gate.decide
             else:
                 carry_out(river.state, decided)
-                river.loop._publish("new text")
+                river.loop.promotion.publish("new text")
             assert river.versions[-1].step == report.step
             assert river.versions[-1].consequences[0].kind == "rate_lowered"
             assert river.state.pace.tempo.factor == 0.3
