@@ -13,6 +13,9 @@ from torch.nn import functional as F
 from learner.batch import Batch
 from riverrun.model.decoder import Decoder
 
+POSITIONS = 64
+"""Logits are computed at a multiple of so many."""
+
 
 def logits_at(model: Decoder, batch: Batch, *, anchored: bool) -> tuple[Tensor, Tensor]:
     """The logits at the predicted and, if `anchored`, at the anchored positions; one product."""
@@ -22,8 +25,11 @@ def logits_at(model: Decoder, batch: Batch, *, anchored: bool) -> tuple[Tensor, 
     sources_P = batch.sources_N
     if anchored:
         sources_P = torch.cat([sources_P, batch.anchor_sources_M])
+    num_positions = len(sources_P)
+    # The last ones are padding: products are compiled for each shape (`packing.py`).
+    sources_P = F.pad(sources_P, (0, -num_positions % POSITIONS))
     hidden_PD = hidden_BTD.flatten(0, 1).index_select(0, sources_P)
-    logits_PV = model.logits(hidden_PD).float()
+    logits_PV = model.logits(hidden_PD)[:num_positions].float()
     num_predicted = len(batch.sources_N)
     return logits_PV[:num_predicted], logits_PV[num_predicted:]
 

@@ -20,6 +20,9 @@ from learner.framing import Example
 
 Places = npt.NDArray[np.int64]
 PREFIX_SEGMENT = 0
+WIDTH = 32
+"""Rows are as wide as a multiple of this: products in bfloat16 are compiled for each shape, 3 ms
+each where there is AMX, and texts of all lengths would make each step's shapes new."""
 EVEN = 0.9
 """Share of rows that must be text for each example to have one of its own."""
 
@@ -59,6 +62,7 @@ class Packed:
         shared = list(prefix) if any(example.follows_prefix for example in examples) else []
         rows = lay_out([len(example.tokens) for example in examples], row_tokens)
         width = len(shared) + max(sum(len(examples[i].tokens) for i in row) for row in rows)
+        width = math.ceil(width / WIDTH) * WIDTH
         tokens_BT = np.zeros((len(rows), width), np.int64)
         positions_BT = np.zeros((len(rows), width), np.int64)
         # Padding keeps the last segment number: it sees itself, so that no softmax is empty.
