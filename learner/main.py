@@ -4,9 +4,8 @@ imported.
 Called by `riverrun learner`, and so by the supervisor.
 """
 
-import os
-
 from learner.lease import Leases, is_abandoned
+from riverrun.environment import prepare_to_learn
 from riverrun.priority import step_back
 from riverrun.process import process
 from riverrun.settings import Settings
@@ -16,14 +15,7 @@ from riverrun.workspace import Workspace
 
 def run(settings: Settings) -> None:
     """Be the learner until the process is asked to stop."""
-    # Read by libgomp when torch loads it. Threads that wait for their fellows would spin, and take
-    # the core from those that work whenever serving wants one too: with a third busy thread on two
-    # cores a step of SmolLM2 took 20 s instead of 1.4 s.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    # Products in bfloat16 are compiled for each shape, and documents have many: the 1,024 that are
-    # kept otherwise take 1 GB. 64 cost no time.
-    for cache in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
-        os.environ.setdefault(cache, "64")
+    prepare_to_learn()
     step_back(settings.learner.nice)
     workspace = Workspace(settings.data_dir)
     directory = workspace.directory("learner")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from riverrun.cli.options import settings_options
+from riverrun.environment import prepare_to_learn
 from riverrun.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def pretrain(
     `--model tiny`, a directory with only a config.json and a tokenizer, or --fresh begin from
     nothing; any other model goes onward. Interrupted, the same command goes on where it was.
     """
+    prepare_to_learn()
     from learner.pretrain.plan import Input, Plan, settle_plan
     from learner.pretrain.run import held, outcome_in
     from riverrun.cli.pretrain_input import files_as_inputs

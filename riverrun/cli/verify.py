@@ -6,6 +6,7 @@ import click
 
 from riverrun.cli.options import as_json as json_option
 from riverrun.cli.options import settings_options
+from riverrun.environment import prepare_to_learn
 from riverrun.priority import step_back
 
 if TYPE_CHECKING:
@@ -28,11 +29,9 @@ def verify(settings: "Settings", first: str | None, last: str | None, as_json: b
     Does the journal's steps again, with the same text out of Kafka, from a checkpoint at or before
     the first version. Ends with exit code 1 at the first version that differs.
     """
-    import os
     import sys
 
-    # As the learner does, and for the same reason (`learner/main.py`).
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    prepare_to_learn()
     step_back(settings.learner.nice)
     from learner.verify import verify as compare
     from riverrun.process import log_to_stderr

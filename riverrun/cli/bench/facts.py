@@ -7,6 +7,7 @@ import click
 
 from riverrun.cli.bench.figures import json_option, write_figures
 from riverrun.cli.bench.group import bench
+from riverrun.environment import prepare_to_learn
 
 if TYPE_CHECKING:
     pass
@@ -89,6 +90,7 @@ def facts(
 
     On the learner's own step, without Kafka. `bench/facts.py` says what each number is.
     """
+    prepare_to_learn()
     from bench.facts import line, run
     from bench.facts_files import CONTROL, GENERAL, REPORT, control_in, facts_in, general_in
     from riverrun.supervisor.model_fetch import fetch_model
@@ -139,6 +141,7 @@ def facts(
 @json_option
 def anchoring(model: str, tokens: int, rounds: int, threads: int, json_file: Path | None) -> None:
     """Time of a step that is held to the origin, over that of the bare step on as many tokens."""
+    prepare_to_learn()
     from bench.anchoring import run
     from riverrun.supervisor.model_fetch import fetch_model
 

@@ -8,6 +8,7 @@ import click
 from riverrun.cli.bench.figures import json_option, write_figures
 from riverrun.cli.bench.group import bench
 from riverrun.cli.options import settings_options
+from riverrun.environment import prepare_to_learn
 
 if TYPE_CHECKING:
     from riverrun.settings import Settings
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 @json_option
 def memory(rounds: int, json_file: Path | None) -> None:
     """Adding to the replay memory and sampling from it, beside Avalanche's reservoir."""
+    prepare_to_learn()
     from bench.memory import run, table
 
     figures = run(rounds, lambda doing: click.echo(doing, err=True))
@@ -40,6 +42,7 @@ def train(settings: "Settings", rounds: int, json_file: Path | None) -> None:
 
     Both run here, in turn, on the same blocks; medians over the rounds. --model chooses the model.
     """
+    prepare_to_learn()
     from bench.train import run
     from riverrun.supervisor.model_fetch import fetch_model
 
@@ -95,6 +98,7 @@ def retention(
     Bits a byte (lower is better) of `tiny` in one pass, for ours, finetuning, Avalanche's plugins
     and retraining; `bench/retention.py` says what each number is.
     """
+    prepare_to_learn()
     from bench.retention import earlier_in, names_in, run
 
     result = run(
