@@ -93,7 +93,9 @@ class Publisher:
             self._journal.append(entry)
         note(state, entry)
         self._announcements.tell(manifest)
-        self.store.prune(self._keep_versions, self._ladder_s)
+        # What a roll back goes to, and later versions are held against, however many were held.
+        best = state.gate.facts.best
+        self.store.prune(self._keep_versions, self._ladder_s, [best] if best else [])
         self._metrics.publish_seconds.observe(time.perf_counter() - began)
         self._metrics.versions.labels(OUTCOMES[manifest.decision]).inc()
         return manifest

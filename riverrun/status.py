@@ -53,6 +53,7 @@ class LearnerStatus(msgspec.Struct, frozen=True, kw_only=True):
     step: optimizer steps of the whole run, over restarts.
     lag: clean records not yet learned, by partition.
     seconds_per_document: all steps, rehearsal and study included, over the documents learned from.
+    quarantine: documents that are kept, or released and not yet learned, by source.
     """
 
     step: int | None
@@ -70,6 +71,7 @@ class LearnerStatus(msgspec.Struct, frozen=True, kw_only=True):
     seconds_per_document: float | None
     versions: dict[str, int]
     non_finite_steps: int
+    quarantine: dict[str, int]
 
     @property
     def num_steps(self) -> int:
@@ -224,6 +226,7 @@ def learner_status(samples: Samples | None) -> LearnerStatus | None:
         ),
         versions=_counts(samples, "riverrun_learner_versions_total", "kind"),
         non_finite_steps=_count(samples, "riverrun_learner_non_finite_steps_total"),
+        quarantine=_counts(samples, "riverrun_learner_quarantine_waiting_documents", "source"),
     )
 
 

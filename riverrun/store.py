@@ -181,15 +181,17 @@ class VersionStore:
         for file in files:
             self.fs.put_file(str(file), self._path("model", file.name))
 
-    def prune(self, keep: int, ladder_s: Sequence[float] = ()) -> list[str]:
+    def prune(
+        self, keep: int, ladder_s: Sequence[float] = (), wanted: Sequence[str] = ()
+    ) -> list[str]:
         """Drop the weights of old versions.
 
-        Those of the newest `keep` stay, of the promoted one, of every pinned one, and of some of
-        each age in `ladder_s` (`riverrun/ladder.py`). Manifests stay: they are small, and `trace`
-        reads them. Also sweeps what a killed writer left half written. Returns the ids whose
-        weights went.
+        Those of the newest `keep` stay, of the promoted one, of the `wanted`, of every pinned one,
+        and of some of each age in `ladder_s` (`riverrun/ladder.py`). Manifests stay: they are
+        small, and `trace` reads them. Also sweeps what a killed writer left half written. Returns
+        the ids whose weights went.
         """
-        spared = {self.promoted(), *self._with(PINNED)}
+        spared = {self.promoted(), *wanted, *self._with(PINNED)}
         versions = self._by_age(self._with(WEIGHTS))
         times_s = [self.manifest(version).created_ms / 1000 for version in versions]
         spared |= {versions[i] for i in rungs(times_s, time.time(), ladder_s)}

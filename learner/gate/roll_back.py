@@ -31,7 +31,8 @@ from riverrun.store import VersionStore
 
 
 class RollBack(NamedTuple):
-    """to: the version that serving uses meanwhile. num_documents: of the spans, at most so many
+    """to: the version that serving uses meanwhile: the best, or the promoted one where the best has
+    no weights (undoing made an older one the best). num_documents: of the spans, at most so many
     are left out."""
 
     to: str
@@ -47,8 +48,9 @@ def roll_back(
     Raises CheckpointError when there is nothing to go back to.
     """
     facts = state.gate.facts
-    if facts.best is None or not store.has_weights(facts.best):
-        raise CheckpointError(f"the best version, {facts.best}, has no weights any more")
+    to = facts.best if facts.best and store.has_weights(facts.best) else store.promoted()
+    if to is None:
+        raise CheckpointError("no version was promoted yet")
     spans = list(spans_since(store, state.progress.version, facts.best_step))
     spans += state.progress.pending
     sources = sources_to_blame(decided.blamed, facts.best_step)
@@ -76,7 +78,7 @@ def roll_back(
         actions=[] if left_out else rate_actions(state),
     )
     num_documents = sum(span.num_documents for span in spans) if left_out else 0
-    return RollBack(facts.best, intent, num_documents)
+    return RollBack(to, intent, num_documents)
 
 
 def rate_actions(state: State) -> list[Action]:

@@ -152,9 +152,9 @@ class NewLine:
         return entries_from(journal, self._base)
 
     def _begin(self, machine: Machine, term: int) -> None:
-        undone = Undone(self._intent.left_out, self._intent.replaces, self._intent.quarantine)
-        self._append(undone)
-        redo(self._state, undone, self._stepper, self._refetch)
+        # A roll back leaves alone what its sources sent before, which the best version has learned.
+        apart = [] if self._intent.kind == "rolled_back" else self._intent.quarantine
+        self._do(Undone(self._intent.left_out, self._intent.replaces, apart))
         self._append(Started(machine, term))
 
     def _again(self, entry: Entry) -> bool:
@@ -209,8 +209,10 @@ class NewLine:
                 reason=self._intent.reason,
                 by=self._intent.kind,
             )
-            self._append(decided)
-            redo(self._state, decided, self._stepper, self._refetch)
+            self._do(decided)
+            if self._intent.kind == "rolled_back":
+                for source in self._intent.quarantine:
+                    self._do(Quarantined(source, self._intent.reason))
 
     def _learn_new(self, arrivals: Sequence[Arrival]) -> bool:
         """The text of a step, without what is left out: a step, or none."""
@@ -287,6 +289,10 @@ class NewLine:
                 took_ms=self._took_ms,
             )
         )
+
+    def _do(self, entry: Entry) -> None:
+        self._append(entry)
+        redo(self._state, entry, self._stepper, self._refetch)
 
     def _append(self, entry: Entry) -> None:
         self._journal.append(entry)

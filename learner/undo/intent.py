@@ -32,8 +32,8 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     replaces: the run of now. run: that of the line to come. kind: what the audit log calls it.
     subject: what was asked for, in words. command: id of the operator's command, if one asked.
-    quarantine: sources that are in quarantine from the new line's beginning on.
-    actions: done on the new line before the first step that differs.
+    quarantine: sources that are in quarantine from the first step that differs on.
+    actions: done on the new line before that step.
     """
 
     left_out: list[LeftOut]

@@ -152,6 +152,9 @@ def _learning(now: SystemStatus, history: History) -> RenderableType:
         dead = ", ".join(f"{n:,} {reason}" for reason, n in now.stream.rejections.items() if n)
         cleaned = f"{now.stream.records:,} records, {now.stream.documents:,} documents"
         rows.add_row("stream", cleaned + (f"; dead letters: {dead}" if dead else ""))
+    if learner.quarantine:
+        apart = ", ".join(f"{source}: {n:,} documents" for source, n in learner.quarantine.items())
+        rows.add_row("quarantine", Text(apart, "yellow"))
     if learner.non_finite_steps:
         rows.add_row("skipped", Text(f"{learner.non_finite_steps:,} non-finite steps", "red"))
     return rows
@@ -183,7 +186,7 @@ def _serving(now: SystemStatus, history: History) -> RenderableType:
 
 def _rows() -> Table:
     rows = Table.grid(padding=(0, 2))
-    rows.add_column(style="dim", min_width=9)
+    rows.add_column(style="dim", min_width=10)
     rows.add_column()
     return rows
 

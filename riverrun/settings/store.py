@@ -16,8 +16,8 @@ class StoreSettings(Section):
         5,
         ge=2,
         le=10_000,
-        description="Newest versions whose weights are kept; manifests of "
-        "older ones stay, so that `trace` still works.",
+        description="Newest versions whose weights are kept, beside the best one's, to which a "
+        "roll back goes; manifests of older ones stay, so that `trace` still works.",
     )
     ladder_s: Periods = Field(
         (3600.0, 86_400.0),

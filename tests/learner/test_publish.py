@@ -167,4 +167,6 @@ def test_weights_of_old_versions_go_and_their_manifests_stay(
         versions.append(system.publish().version)
     assert system.store.versions() == versions
     kept = [p.parent.name for p in Path(system.store.root).glob("versions/*/weights.safetensors")]
-    assert sorted(kept) == sorted(versions[-3:])
+    best = system.state.gate.facts.best
+    assert best == versions[0], "nothing was judged since, and a roll back goes there"
+    assert sorted(kept) == sorted([best, *versions[-3:]])

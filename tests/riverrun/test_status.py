@@ -32,3 +32,11 @@ def test_before_the_first_document_there_is_no_cost() -> None:
         status = learner_status(Samples(text))
         assert status is not None
         assert status.seconds_per_document is None
+
+
+def test_each_source_in_quarantine_is_named_also_while_nothing_of_it_is_kept() -> None:
+    gauge = "riverrun_learner_quarantine_waiting_documents"
+    text = f'# TYPE {gauge} gauge\n{gauge}{{source="a"}} 0\n{gauge}{{source="b"}} 7\n'
+    status = learner_status(Samples(SERIES + text))
+    assert status is not None
+    assert status.quarantine == {"a": 0, "b": 7}

@@ -187,6 +187,12 @@ def test_pruning_keeps_the_newest_and_the_promoted_one(store: VersionStore) -> N
     assert store.prune(2) == []
 
 
+def test_pruning_spares_what_its_caller_wants(store: VersionStore) -> None:
+    ids = [publish(store, step).version for step in range(1, 6)]
+    assert store.prune(2, wanted=ids[1:2]) == [ids[0], ids[2]]
+    assert store.prune(2) == [ids[1]]
+
+
 def test_pruning_sweeps_what_a_killed_writer_left(local: VersionStore) -> None:
     version = publish(local, 1).version
     left = Path(local.root) / "versions" / f"{PARTIAL}abc"
