@@ -25,7 +25,8 @@ class Bursts(msgspec.Struct, kw_only=True):
     sizes, changing: facts of each burst, and those of them that changed.
     answered: facts by the burst that told them, those still to come too (by chance, or known).
     changed: of all changed facts, those that give the new answer and not the former one.
-    seconds: of the burst's steps, a fact of it.
+    seconds: of the burst's steps, a fact of it. processor_s: the same of processor time, which a
+    busy machine does not stretch.
     """
 
     sizes: list[int]
@@ -35,6 +36,7 @@ class Bursts(msgspec.Struct, kw_only=True):
     general: list[int] = []
     control_ratio: list[float] = []
     seconds: list[float] = []
+    processor_s: list[float] = []
 
 
 def parts_of(facts: Sequence[Fact], num_bursts: int) -> list[range]:
@@ -73,12 +75,12 @@ def teach_in_bursts(
 ) -> None:
     """Fill `results`, by the name of each curve; `save` is called after each burst."""
     changing = [sum(bool(facts[i].before) for i in part) for part in parts]
-    before = one.seconds
+    seconds, processor_s = one.seconds, one.processor_s
     for number, texts in enumerate(tellings(facts, parts), start=1):
         one.tell(texts)
         while one.rehearse():
             pass
-        spent, before = one.seconds - before, one.seconds
+        size = len(parts[number - 1])
         for name, known in curves.look(number).items():
             burst = results.setdefault(
                 name, Bursts(sizes=[len(part) for part in parts], changing=changing)
@@ -87,7 +89,9 @@ def teach_in_bursts(
             burst.changed.append(sum(bool(facts[i].before) for i in known.facts))
             burst.general.append(len(known.general))
             burst.control_ratio.append(known.control_ratio)
-            burst.seconds.append(round(spent / len(parts[number - 1]), 2))
+            burst.seconds.append(round((one.seconds - seconds) / size, 2))
+            burst.processor_s.append(round((one.processor_s - processor_s) / size, 2))
+        seconds, processor_s = one.seconds, one.processor_s
         save()
 
 
@@ -98,7 +102,7 @@ def table(name: str, bursts: Bursts) -> list[str]:
         f"{name}: facts answered after each burst, by the burst that told them",
         f"{'burst':>7}"
         + "".join(f"{j:4}" for j in range(1, len(sizes) + 1))
-        + "   changed  general  control  s a fact",
+        + "   changed  general  control  s a fact  processor s",
         f"{'of':>7}" + "".join(f"{size:4}" for size in sizes) + f"{sum(bursts.changing):10}",
     ]
     for i, row in enumerate(bursts.answered):
@@ -106,6 +110,7 @@ def table(name: str, bursts: Bursts) -> list[str]:
         lines.append(
             f"{i + 1:7}{cells}{bursts.changed[i]:10}{bursts.general[i]:9}"
             f"{bursts.control_ratio[i]:9.2f}{bursts.seconds[i]:10.1f}"
+            f"{bursts.processor_s[i]:13.1f}"
         )
     lines.append(
         f"of the first burst's {sizes[0]} facts {bursts.answered[0][0]} at its end, "

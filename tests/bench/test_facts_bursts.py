@@ -33,6 +33,7 @@ class Pupil:
 
     def __init__(self, room: int) -> None:
         self.seconds = 0.0
+        self.processor_s = 0.0
         self.room = room
         self.known: list[str] = []
         self.log: list[Sequence[str] | str] = []
@@ -42,6 +43,7 @@ class Pupil:
         self.log.append(texts)
         self.known = [*self.known, *texts][-self.room :]
         self.seconds += len(texts)
+        self.processor_s += len(texts) / 2
         self._is_due = True
 
     def rehearse(self) -> bool:
@@ -131,6 +133,7 @@ def test_seconds_are_those_of_the_burst_a_fact_of_it() -> None:
     bursts, _, _ = taught([fact("a", 3), fact("b", 3), fact("c", 8)], 2, room=99)
     assert bursts.sizes == [1, 2]
     assert bursts.seconds == [3.0, 5.5]
+    assert bursts.processor_s == [1.5, 2.75]
 
 
 def test_changed_facts_are_counted_apart() -> None:
@@ -149,10 +152,11 @@ def test_the_table_has_a_row_a_burst_and_hides_what_was_not_told_yet() -> None:
         general=[21, 20],
         control_ratio=[0.5, 1.25],
         seconds=[12.34, 15.0],
+        processor_s=[6.0, 7.0],
     )
     first, second, summary = (text.split() for text in table("ours", bursts)[3:])
-    assert first == ["1", "9", ".", "1", "21", "0.50", "12.3"]
-    assert second == ["2", "7", "8", "3", "20", "1.25", "15.0"]
+    assert first == ["1", "9", ".", "1", "21", "0.50", "12.3", "6.0"]
+    assert second == ["2", "7", "8", "3", "20", "1.25", "15.0", "7.0"]
     assert " ".join(summary) == "of the first burst's 10 facts 9 at its end, 7 after 2 of 2 bursts"
 
 
