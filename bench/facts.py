@@ -49,7 +49,8 @@ PRESETS: dict[str, dict[str, object]] = {
         "origin_share": 0.0,
     },
 }
-"""What is taken from the model's own recipe; `next-token` is plain online training."""
+"""What is taken from the model's own recipe; `next-token` is plain online training. `replay-25` and
+`-50` show earlier documents again, but as they were told at first: no study question is stored."""
 
 
 class Facts(msgspec.Struct, kw_only=True):
