@@ -13,25 +13,24 @@ due was shown once more) the weights that would be served are asked:
 `in_context` is the upper bound: facts that the untouched model answers with a fact's own documents
 in its prompt. Nothing is held out (`held_out_share` 0), since a fact may have one document.
 
-With bursts the facts come in equal parts, each learned to its end before the next one arrives;
-a look follows each burst, and the first burst's facts are counted at its end and at the very end.
+With bursts the facts come in equal parts, one after the other: `facts_bursts.py`.
 """
 
 import time
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 
 import msgspec
 import torch
 
 from bench.classroom import Classroom
-from bench.facts_asking import Examiner, Known
+from bench.facts_asking import Examiner
+from bench.facts_bursts import Bursts, parts_of, teach_in_bursts
+from bench.facts_curves import Curves, Look
 from bench.facts_files import Fact, General, documents_of
 from learner.recipe import Recipe, kind_of, resolve
 from learner.start import fix_arithmetic
 from learner.strategies.registry import strategy_of
 from riverrun.device import has_bfloat16
-from riverrun.errors import InvalidValue
 from riverrun.model.zoo import locate
 from riverrun.settings import LearnerSettings
 from riverrun.tokenizer import Tokenizer
@@ -40,6 +39,8 @@ PRESETS: dict[str, dict[str, object]] = {
     "default": {},
     "no-study": {"study_pairs": 0, "framings": ("plain",)},
     "no-blend": {"origin_share": 0.0},
+    "replay-25": {"replay_share": 0.25},
+    "replay-50": {"replay_share": 0.5},
     "no-anchors": {"strategy": "finetune"},
     "next-token": {
         "strategy": "finetune",
@@ -48,30 +49,8 @@ PRESETS: dict[str, dict[str, object]] = {
         "origin_share": 0.0,
     },
 }
-"""What is taken from the model's own recipe; `next-token` is plain online training."""
-
-
-class Look(msgspec.Struct, kw_only=True, rename={"num_pass": "pass"}):
-    """What was known after a pass. missing: questions of facts that were not answered."""
-
-    num_pass: int
-    steps: int
-    seconds: float
-    facts: int
-    general: int
-    control_ratio: float
-    tokens: int
-    due: int
-    burst: int | None = None
-    missing: list[str] = []
-
-
-class FirstBurst(msgspec.Struct, kw_only=True):
-    """Of the first burst's facts: how many there are, were known at its end and at the very end."""
-
-    facts: int
-    known_then: int
-    known_at_end: int
+"""What is taken from the model's own recipe; `next-token` is plain online training. `replay-25` and
+`-50` show earlier documents again, but as they were told at first: no study question is stored."""
 
 
 class Facts(msgspec.Struct, kw_only=True):
@@ -85,7 +64,7 @@ class Facts(msgspec.Struct, kw_only=True):
     general_before: int
     origin_seconds: float
     strategies: dict[str, list[Look]]
-    first_burst: dict[str, FirstBurst] = {}
+    bursts: dict[str, Bursts] = {}
 
 
 def recipe_of(name: str, base: Recipe) -> Recipe:
@@ -108,16 +87,17 @@ def run(
     shares: Sequence[float] = (),
     threads: int = 1,
     seed: int = 0,
+    save: Callable[[Facts], None] = lambda _: None,
 ) -> Facts:
     """Measure the strategies one after the other.
 
     every: passes from one look to the next; the last one is always looked at.
     shares: of the origin's weights, looked at beside the recipe's own; curves of their own.
+    save: called with what there is after each look, since a run may take hours.
 
     Raises InvalidValue for an unknown strategy and more bursts than facts, before anything runs.
     """
-    if not 1 <= bursts <= len(facts):
-        raise InvalidValue("--bursts", bursts, f"1 to the number of facts, {len(facts)}")
+    parts = parts_of(facts, bursts)
     fix_arithmetic(threads)
     base = msgspec.structs.replace(
         resolve(
@@ -161,9 +141,9 @@ def run(
             result.origin_seconds = max(result.origin_seconds, seconds)
             curves = Curves(name, one, examiner, facts, shares, result.strategies, tell)
             if bursts == 1:
-                teach(one, curves, facts, every)
+                teach(one, curves, facts, every, lambda: save(result))
             else:
-                result.first_burst[name] = teach_in_bursts(one, curves, facts, bursts)
+                teach_in_bursts(one, curves, facts, parts, result.bursts, lambda: save(result))
     return result
 
 
@@ -173,86 +153,13 @@ def look_before(result: Facts, examiner: Examiner) -> None:
     result.general_before = len(examiner.examine({}).general)
 
 
-def teach(one: Classroom, curves: "Curves", facts: Sequence[Fact], every: int) -> None:
+def teach(
+    one: Classroom, curves: Curves, facts: Sequence[Fact], every: int, save: Callable[[], None]
+) -> None:
     one.tell(documents_of(facts))
     while one.rehearse():
         if one.num_pass % every == 0:
             curves.look()
+            save()
     curves.look()
-
-
-def teach_in_bursts(
-    one: Classroom, curves: "Curves", facts: Sequence[Fact], num_bursts: int
-) -> FirstBurst:
-    bounds = [len(facts) * i // num_bursts for i in range(num_bursts + 1)]
-    size = bounds[1]
-    known: list[int] = []
-    for burst, (first, end) in enumerate(pairwise(bounds), start=1):
-        one.tell(documents_of(facts[first:end]))
-        while one.rehearse():
-            pass
-        now = sum(i < size for i in curves.look(burst).facts)
-        known.append(now)
-    return FirstBurst(facts=size, known_then=known[0], known_at_end=known[-1])
-
-
-class Curves:
-    """Looks at what a class knows; one curve for the recipe, one for each other share."""
-
-    def __init__(
-        self,
-        name: str,
-        one: Classroom,
-        examiner: Examiner,
-        facts: Sequence[Fact],
-        shares: Sequence[float],
-        curves: dict[str, list[Look]],
-        tell: Callable[[str], None],
-    ) -> None:
-        self._class, self._examiner, self._facts, self._tell = one, examiner, facts, tell
-        # Without a blend the recipe keeps no copy of the origin's weights.
-        others = shares if one.recipe.origin_share else ()
-        self._shares: dict[str, float | None] = {
-            name: None,
-            **{f"{name}@{share:g}": share for share in others},
-        }
-        self._curves = curves
-        self._looked_at = -1
-        self._last: Known | None = None
-
-    def look(self, burst: int | None = None) -> Known:
-        """At the recipe's own share and at the others; what is known at the recipe's own."""
-        one = self._class
-        step = one.state.progress.step
-        if step == self._looked_at and self._last is not None:
-            return self._last
-        own: Known | None = None
-        for name, share in self._shares.items():
-            known = self._examiner.examine(one.served(share))
-            look = Look(
-                num_pass=one.num_pass,
-                steps=step,
-                seconds=round(one.seconds, 1),
-                facts=len(known.facts),
-                general=len(known.general),
-                control_ratio=known.control_ratio,
-                tokens=one.num_tokens,
-                due=len(one.state.rehearsal),
-                burst=burst,
-                missing=[f.question for i, f in enumerate(self._facts) if i not in known.facts],
-            )
-            self._curves.setdefault(name, []).append(look)
-            self._tell(line(name, look))
-            own = own or known
-        assert own is not None
-        self._looked_at, self._last = step, own
-        return own
-
-
-def line(name: str, look: Look) -> str:
-    burst = "" if look.burst is None else f"burst {look.burst}, "
-    return (
-        f"{name:16} {burst}pass {look.num_pass}, {look.steps} steps, {look.seconds:.0f} s: "
-        f"facts {look.facts}, general {look.general}, control x{look.control_ratio:.2f}, "
-        f"{look.due} due"
-    )
+    save()

@@ -15,7 +15,8 @@ from riverrun.demo.questions import Question
 from riverrun.errors import InvalidValue
 
 DIRECTORY = Path(__file__).with_suffix("").with_name("facts")
-"""Our own sets, in two halves: what was tuned on `tune` is reported on `report`."""
+"""Our own sets, in two halves: what was tuned on `tune` is reported on `report`; `hundred` is for
+bursts, and nothing is tuned on it."""
 REPORT = DIRECTORY / "report.jsonl"
 GENERAL = DIRECTORY / "general_report.jsonl"
 CONTROL = DIRECTORY / "control.txt"

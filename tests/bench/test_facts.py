@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from bench import facts_files
-from bench.facts import Facts, Look, recipe_of, run
+from bench.facts import Facts, recipe_of, run
 from bench.facts_asking import Examiner
+from bench.facts_curves import Look
 from bench.facts_files import Fact, General, control_in, documents_of, facts_in, general_in
 from learner.assembly import Assembly
 from learner.recipe import PRETRAINED
@@ -152,18 +153,6 @@ def test_the_picture_has_a_curve_for_each_strategy(measured: Facts, tmp_path: Pa
     assert (tmp_path / "new" / "facts.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_bursts_are_learned_one_after_the_other_and_the_first_is_asked_again() -> None:
-    told = [Fact([f"The {n} is {n}."], f"What is {n}?", n) for n in ("one", "two", "six")]
-    general, control = [General("What?", "that")], ["the river runs to the sea"]
-    result = run("tiny", ["default"], told, general, control, lambda _: None, passes=2, bursts=2)
-    looks = result.strategies["default"]
-    assert [look.burst for look in looks] == [1, 2]
-    assert result.first_burst["default"].facts == 1
-    for wrong in (0, 4):
-        with pytest.raises(InvalidValue, match="--bursts"):
-            run("tiny", ["default"], told, general, control, lambda _: None, bursts=wrong)
-
-
 def test_an_unknown_strategy_is_refused_before_anything_is_learned() -> None:
     told: list[str] = []
     with pytest.raises(InvalidValue, match="strategy"):
@@ -188,6 +177,7 @@ def test_asking_leaves_the_model_as_it_was_and_asks_the_weights_that_it_is_given
 def test_presets_change_what_they_name() -> None:
     assert recipe_of("default", PRETRAINED) == PRETRAINED
     assert recipe_of("no-blend", PRETRAINED).origin_share == 0.0
+    assert recipe_of("replay-25", PRETRAINED).replay_share == 0.25
     assert recipe_of("replay+distill", PRETRAINED).strategy == "replay+distill"
     plain = recipe_of("next-token", PRETRAINED)
     assert (plain.strategy, plain.study_pairs, plain.origin_share) == ("finetune", 0, 0.0)

@@ -1,16 +1,12 @@
 """`riverrun bench facts|anchoring`: facts learned, knowledge kept, and what holding on costs."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from riverrun.cli.bench.figures import json_option, write_figures
 from riverrun.cli.bench.group import bench
 from riverrun.environment import prepare_to_learn
-
-if TYPE_CHECKING:
-    pass
 
 
 @bench.command()
@@ -39,7 +35,8 @@ if TYPE_CHECKING:
     multiple=True,
     default=("default",),
     show_default=True,
-    help="default, no-study, no-blend, no-anchors, next-token, or as learner.strategy. Repeatable.",
+    help="default, no-study, no-blend, no-anchors, replay-25, replay-50, next-token, or as "
+    "learner.strategy. Repeatable.",
 )
 @click.option("--passes", type=click.IntRange(1, 1000), help="In place of learner.max_passes.")
 @click.option(
@@ -61,14 +58,15 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 1000),
     default=1,
     show_default=True,
-    help="Parts in which the facts come, each learned to its end.",
+    help="Parts in which the facts come, each learned to its end; after each, all are asked.",
 )
 @click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True)
 @click.option(
     "--plot",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Draw facts gained against knowledge kept there (PNG; needs matplotlib).",
+    help="Draw there facts gained against knowledge kept, or what each burst left of the earlier "
+    "ones (PNG; needs matplotlib).",
 )
 @json_option
 def facts(
@@ -91,7 +89,9 @@ def facts(
     On the learner's own step, without Kafka. `bench/facts.py` says what each number is.
     """
     prepare_to_learn()
-    from bench.facts import line, run
+    from bench.facts import run
+    from bench.facts_bursts import table
+    from bench.facts_curves import line
     from bench.facts_files import CONTROL, GENERAL, REPORT, control_in, facts_in, general_in
     from riverrun.supervisor.model_fetch import fetch_model
 
@@ -112,6 +112,7 @@ def facts(
         shares=shares,
         threads=threads,
         seed=seed,
+        save=lambda so_far: write_figures(json_file, so_far),
     )
     click.echo(
         f"{result.model}, {result.num_facts} facts in {result.num_documents} documents: general "
@@ -121,16 +122,14 @@ def facts(
     for name, looks in result.strategies.items():
         last = looks[-1]
         click.echo(f"{line(name, last)}, {last.seconds / result.num_facts:.1f} s a fact")
-    for name, first in result.first_burst.items():
-        click.echo(
-            f"{name}: of the first burst's {first.facts} facts {first.known_then} at its end, "
-            f"{first.known_at_end} after all bursts"
-        )
+    for name, matrix in result.bursts.items():
+        click.echo("\n".join(table(name, matrix)))
     write_figures(json_file, result)
     if plot is not None:
+        from bench.facts_bursts_plot import draw_bursts
         from bench.facts_plot import draw
 
-        draw(result, plot)
+        (draw_bursts if result.bursts else draw)(result, plot)
 
 
 @bench.command()
