@@ -229,6 +229,7 @@ class LearnerMetrics:
 
     def watch(self, registry: CollectorRegistry) -> None:
         """What `learner/watch` measures: health, held-out text and forgetting, drift."""
+        self.readings: dict[str, dict[str, float]] = {}
 
         def gauge(name: str, about: str, *labels: str) -> Gauge:
             return Gauge(f"riverrun_learner_{name}", about, labels, registry=registry)

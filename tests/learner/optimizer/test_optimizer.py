@@ -153,3 +153,16 @@ def test_a_restored_state_is_the_optimizers_own() -> None:
 def test_an_unknown_optimizer_is_refused_with_the_names_that_there_are() -> None:
     with pytest.raises(InvalidValue, match=r"learner.optimizer: 'sgd' .* adamw, muon"):
         made(msgspec.structs.replace(RECIPE, optimizer="sgd"))
+
+
+@pytest.mark.parametrize("most", [1e-3, 0.5, 1e3])
+def test_gradients_are_clipped_bit_for_bit_as_torch_clips_them(most: float) -> None:
+    optimizer = made(msgspec.structs.replace(RECIPE, grad_clip=most))
+    parameters = list(optimizer.parameters.values())
+    give_gradients(optimizer, 7)
+    wanted_norm = torch.nn.utils.clip_grad_norm_(parameters, most)
+    wanted = [p.grad.clone() for p in parameters if p.grad is not None]
+    give_gradients(optimizer, 7)
+    assert optimizer.gradient_norm() == wanted_norm
+    own = [p.grad for p in parameters if p.grad is not None]
+    assert all(torch.equal(one, other) for one, other in zip(own, wanted, strict=True))

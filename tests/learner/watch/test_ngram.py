@@ -1,10 +1,13 @@
 """The baseline is honest: what it charges could be written down and decoded."""
 
+import hashlib
 import math
 
+import numpy as np
 import pytest
 
 from learner.watch.ngram import Ngram
+from learner.watch.ngram_counts import sorted_firsts
 from riverrun.errors import CheckpointError
 from tests.learner.watch.texts import manpages
 
@@ -66,3 +69,35 @@ def test_it_never_grows_and_is_restored_to_the_same_future(learned: Ngram) -> No
         assert restored.learn(text.encode()) == learned.learn(text.encode())
     with pytest.raises(CheckpointError, match="another size"):
         Ngram().restore_tensors(tensors, 0)
+
+
+def numbers(i: int) -> bytes:
+    return " ".join(str(i * i * k * k) for k in range(150)).encode()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "wanted"), [(SMALL, "56f01ef0dee3e9d1"), ({}, "f9731228477e45d9")]
+)
+def test_tables_are_those_of_one_order_after_the_other(sizes: dict[str, int], wanted: str) -> None:
+    """The digests are of code that counted each order by itself: older checkpoints stay valid."""
+    ngram = Ngram(**sizes)
+    for i in range(40):
+        ngram.learn(numbers(i))
+    tables = b"".join(tensor.numpy().tobytes() for tensor in ngram.tensors().values())
+    assert hashlib.sha256(tables).hexdigest()[:16] == wanted
+
+
+def test_orders_never_meet() -> None:
+    less, more = Ngram(**SMALL | {"max_order": 2}), Ngram(**SMALL)
+    for i in range(40):
+        less.learn(numbers(i))
+        more.learn(numbers(i))
+    longer = more.tensors()
+    assert all(bool((table == longer[name]).all()) for name, table in less.tensors().items())
+
+
+@pytest.mark.parametrize("num", [0, 1, 7, 1000])
+def test_sorted_firsts_are_those_of_unique(num: int) -> None:
+    drawn = np.random.default_rng(num).integers(0, 300, num)
+    for own, known in zip(sorted_firsts(drawn), np.unique(drawn, return_index=True), strict=True):
+        assert np.array_equal(own, known)

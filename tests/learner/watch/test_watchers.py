@@ -9,7 +9,7 @@ import torch
 from prometheus_client import CollectorRegistry, generate_latest
 
 from learner.framing import Framing
-from learner.observe import observe_step
+from learner.observe import observe_readings, observe_step
 from learner.snapshots import hashes
 from learner.state import State
 from learner.step import StepReport
@@ -105,6 +105,24 @@ def test_every_reading_has_a_series(tokenizer: Tokenizer) -> None:
         "effective_rank", "held_out_bits_per_byte", "forgetting", "near_future_bits_per_byte",
     }  # fmt: skip
     assert told <= set(run.watchers.readings())
+
+
+def test_a_label_that_is_no_longer_told_of_leaves_its_series_and_others_stay() -> None:
+    registry = CollectorRegistry()
+    metrics = LearnerMetrics(registry)
+
+    def shown() -> dict[str, float]:
+        text = generate_latest(registry).decode().splitlines()
+        lines = [x for x in text if x.startswith("riverrun_learner_drift_state{")]
+        return {x.split('"')[1]: float(x.rsplit(" ", 1)[1]) for x in lines}
+
+    observe_readings(metrics, {"drift_state": {"a": 1.0, "b": 2.0}})
+    observe_readings(metrics, {"drift_state": {"a": 1.0, "b": 2.0}})
+    assert shown() == {"a": 1.0, "b": 2.0}
+    observe_readings(metrics, {"drift_state": {"b": 0.0, "c": 1.0}})
+    assert shown() == {"b": 0.0, "c": 1.0}
+    observe_readings(metrics, {})
+    assert shown() == {"b": 0.0, "c": 1.0}
 
 
 def test_near_future_is_judged_by_weights_that_saw_nothing_of_the_gap(
