@@ -37,8 +37,7 @@ class Runner:
     def __init__(self, cache: SlottedCache) -> None:
         self.cache = cache
         self._graphs = DecodeGraphs(cache) if cache.device.type == "cuda" else None
-        self._loops = loop_passes(cache)
-        self._likeliest = likeliest if self._loops is None else self._loops.likeliest
+        self.loops = loop_passes(cache)
 
     @torch.inference_mode()
     def copy(self, copies: list[Copy]) -> None:
@@ -61,8 +60,8 @@ class Runner:
             self._clear(batch, outcomes)
             return outcomes
         is_exact = model.precision != "float32"
-        if self._loops is not None and (is_exact or max(batch.counts) == 1):
-            hidden_ND = self._loops.hidden(model, tokens, rows, starts, batch.counts)
+        if self.loops is not None and (is_exact or max(batch.counts) == 1):
+            hidden_ND = self.loops.hidden(model, tokens, rows, starts, batch.counts)
         else:
             window = self.cache.window(rows, starts, batch.counts, is_exact=is_exact)
             hidden_ND = model.hidden(torch.tensor(tokens, device=self.cache.device), window)
@@ -91,7 +90,8 @@ class Runner:
 
     def _choose(self, logits_WV: Tensor, wants: list[tuple[Sequence, Outcome]]) -> None:
         """Greedy for all in one go; then those that want more, one by one."""
-        tokens, finite = self._likeliest(logits_WV)
+        choose = likeliest if self.loops is None else self.loops.likeliest
+        tokens, finite = choose(logits_WV)
         for i, (sequence, outcome) in enumerate(wants):
             if not finite[i]:
                 outcome.is_finite = False

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from serving.cache import SlottedCache
 from serving.lean_model import LeanLayer, LeanModel
-from serving.loops import kernels
+from serving.loops import attention, kernels
 from serving.products import Int8Product, Product, wide_rows
 
 KEPT_TOKENS = 64
@@ -35,9 +35,9 @@ def _array(tensor: Tensor | None) -> Any:
     return NONE if tensor is None else tensor.numpy()
 
 
-class _Products:
-    """One product of every layer, or one, and what the loops need of it: arrays of the tensors that
-    a load writes over, so they hold for each version of the slot."""
+class _Weights:
+    """One product's, and what the loops need of it: arrays of the tensors that a load writes over,
+    so they hold for each version of the slot."""
 
     def __init__(self, product: Product) -> None:
         self.multiply = product.multiply
@@ -49,8 +49,8 @@ class _Layer:
     """A layer's products and norms, and its part of the cache."""
 
     def __init__(self, layer: LeanLayer, cache: SlottedCache, number: int) -> None:
-        self.qkv, self.out = _Products(layer.qkv), _Products(layer.out)
-        self.gate_up, self.down = _Products(layer.gate_up), _Products(layer.down)
+        self.qkv, self.out = _Weights(layer.qkv), _Weights(layer.out)
+        self.gate_up, self.down = _Weights(layer.gate_up), _Weights(layer.down)
         self.query_norm_E, self.key_norm_E = _array(layer.query_norm_E), _array(layer.key_norm_E)
         self.keys, self.values = _array(cache.keys_L[number]), _array(cache.values_L[number])
 
@@ -73,8 +73,8 @@ class _Result:
         self._array = self.rows.numpy()
         self.row_O = np.empty(width, np.float32)
 
-    def of(self, products: _Products, operand: _Operand) -> Any:
-        found = products.multiply(operand.given, self.rows)
+    def of(self, weights: _Weights, operand: _Operand) -> Any:
+        found = weights.multiply(operand.given, self.rows)
         return self._array if found is self.rows else found.numpy()
 
 
@@ -150,7 +150,7 @@ class LoopPasses:
         for layer, balance_D in zip(
             layers, [*(later.qkv.balance_I for later in layers[1:]), NONE], strict=True
         ):
-            kernels.attend(
+            attention.attend(
                 memory.qkv.of(layer.qkv, x),
                 scale_N,
                 layer.qkv.bias_O,

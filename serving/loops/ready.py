@@ -1,22 +1,25 @@
 """Whether the loops can be used here: asked once a process, by compiling them and doing a pass.
 
 Where they cannot, all passes go through torch alone, and the log says why. Compiled code is kept
-below the cache directory, so only a machine's first start waits for it: some 10 s, before it serves.
+below the cache directory, so only a machine's first start waits for it: some 10 s of processor
+time, before it serves.
 
 Called by `serving/runner.py`.
 """
 
+import hashlib
 import logging
 import os
 from functools import cache as once
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 import torch
 
-from riverrun import __version__
 from riverrun.cache_dir import cache_dir
 from riverrun.model import tiny
+from serving import products
 from serving.cache import SlottedCache
 from serving.lean_model import LeanModel
 from serving.weights import weight_shapes
@@ -45,8 +48,7 @@ def loop_passes(cache: SlottedCache) -> "LoopPasses | None":
 @once
 def _obstacle() -> str | None:
     """Why the loops cannot be used; None when they can, and are compiled."""
-    # By version: numba does not see when a number changes that a loop took from another module.
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_dir() / "numba" / __version__))
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_dir() / "numba" / _digest()))
     try:
         from numba.core.errors import NumbaError
     except ImportError as error:
@@ -58,6 +60,13 @@ def _obstacle() -> str | None:
     if not largest_error < 1e-3:
         return _told(f"they differ from torch by {largest_error:.1e}")
     return None
+
+
+def _digest() -> str:
+    """Of all sources of the loops: numba itself sees no change in what a loop takes from another
+    file."""
+    sources = [*sorted(Path(__file__).parent.glob("*.py")), Path(products.__file__)]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
 
 
 def _told(why: object) -> str:

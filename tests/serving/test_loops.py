@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -10,25 +11,38 @@ from riverrun.model.config import ModelConfig
 from serving.cache import SlottedCache
 from serving.lean_model import LeanModel
 from serving.loops import ready
-from serving.loops.passes import LoopPasses
 from serving.products import Precision
 from serving.sampling import likeliest
 from tests.serving.lean import lean_of
 from tests.serving.published import CONFIG
 from tests.serving.test_lean_model import BIASED, HAS_INT8, QWEN2, QWEN3, needs_int8, random_decoder
 
+if TYPE_CHECKING:
+    from serving.loops.passes import LoopPasses
+
 TEXT = torch.randint(0, 256, (90,), generator=torch.Generator().manual_seed(1)).tolist()
 ERRORS: dict[Precision, float] = {"float32": 1e-5, "bfloat16": 1e-2, "int8": 1e-3}
 PRECISIONS = [name for name in ERRORS if name != "int8" or HAS_INT8]
+
+
+@pytest.fixture(autouse=True)
+def _any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ready, "MOST_THREADS", 1000)
 
 
 def new_cache(config: ModelConfig) -> SlottedCache:
     return SlottedCache(config, max_rows=4, context_tokens=96)
 
 
+def new_loops(config: ModelConfig) -> "LoopPasses":
+    loops = ready.loop_passes(new_cache(config))
+    assert loops is not None, "the log says why"
+    return loops
+
+
 @torch.inference_mode()
 def hidden(model: LeanModel, tokens: list[int], chunk: int, row: int = 0) -> torch.Tensor:
-    loops = LoopPasses(new_cache(model.config))
+    loops = new_loops(model.config)
     pieces = [(start, tokens[start : start + chunk]) for start in range(0, len(tokens), chunk)]
     return torch.cat(
         [
@@ -63,7 +77,7 @@ def test_int8_is_the_same_bits_however_the_prompt_is_cut(chunk: int) -> None:
 @torch.inference_mode()
 def test_an_int8_token_is_the_same_bits_whoever_its_neighbours_are() -> None:
     model = lean_of(random_decoder(QWEN3), "int8")
-    together, alone = LoopPasses(new_cache(QWEN3)), LoopPasses(new_cache(QWEN3))
+    together, alone = new_loops(QWEN3), new_loops(QWEN3)
     together.hidden(model, TEXT[:60], [0, 2, 3], [0, 0, 0], [10, 20, 30])
     found = together.hidden(model, [5, 6, 7], [0, 2, 3], [10, 20, 30], [1, 1, 1]).clone()
     alone.hidden(model, TEXT[10:30], [1], [0], [20])
@@ -75,10 +89,10 @@ def test_an_int8_token_is_the_same_bits_whoever_its_neighbours_are() -> None:
 def test_a_row_that_is_not_finite_stays_so_and_harms_nobody(precision: Precision) -> None:
     model = lean_of(random_decoder(CONFIG), precision)
     given = ([5, 6, 7], [0, 1, 2], [0, 0, 0], [1, 1, 1])
-    right = LoopPasses(new_cache(CONFIG)).hidden(model, *given).clone()
+    right = new_loops(CONFIG).hidden(model, *given).clone()
     for bad in (float("nan"), float("inf"), float("-inf")):
         model.embedding_VD[6, 10] = bad
-        found = LoopPasses(new_cache(CONFIG)).hidden(model, *given)
+        found = new_loops(CONFIG).hidden(model, *given)
         assert not found[1].isfinite().any()
         assert torch.equal(found[[0, 2]], right[[0, 2]])
 
@@ -86,7 +100,7 @@ def test_a_row_that_is_not_finite_stays_so_and_harms_nobody(precision: Precision
 @pytest.mark.parametrize("precision", PRECISIONS)
 @torch.inference_mode()
 def test_passes_hold_for_the_next_version_of_a_slot(precision: Precision) -> None:
-    model, loops = lean_of(random_decoder(BIASED), precision), LoopPasses(new_cache(BIASED))
+    model, loops = lean_of(random_decoder(BIASED), precision), new_loops(BIASED)
     loops.hidden(model, TEXT, [0], [0], [len(TEXT)])
     decoder = random_decoder(BIASED)
     for parameter in decoder.parameters():
@@ -110,7 +124,7 @@ def test_the_likeliest_tokens_are_torchs() -> None:
     logits_BV[3, 7] = float("inf")
     logits_BV[4] = -logits_BV[4].abs() - 1
     logits_BV[5, [20, 30]] = 50.0
-    tokens, finite = LoopPasses(new_cache(CONFIG)).likeliest(logits_BV)
+    tokens, finite = new_loops(CONFIG).likeliest(logits_BV)
     right_tokens, right_finite = likeliest(logits_BV)
     assert finite == right_finite == [True, False, False, False, True, True, True, True, True]
     for found, right, is_finite in zip(tokens, right_tokens, finite, strict=True):
