@@ -51,7 +51,7 @@ def _obstacle() -> str | None:
     os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_dir() / "numba" / _digest()))
     try:
         from numba.core.errors import NumbaError
-    except ImportError as error:
+    except (ImportError, OSError) as error:
         return _told(error)
     try:
         largest_error = _trial()
