@@ -37,8 +37,7 @@ def loop_passes(cache: SlottedCache) -> "LoopPasses | None":
     """Passes over this cache, or None where torch alone is to run them."""
     if cache.device.type != "cpu" or torch.get_num_threads() > MOST_THREADS:
         return None
-    why_not = _obstacle()
-    if why_not is not None:
+    if _obstacle() is not None:
         return None
     from serving.loops.passes import LoopPasses
 
