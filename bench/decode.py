@@ -7,7 +7,7 @@ is what its matrix products alone take at the same batch: every projection in th
 served (with the cutting of activations that int8 products need), and attention's two products over
 the mean number of columns. `vs_projections` leaves attention's out.
 
-Called by `riverrun bench decode`.
+Called by `riverrun bench decode`, and in part by `bench/decode_loops.py`.
 """
 
 import gc
@@ -34,6 +34,7 @@ from serving.cache import SlottedCache
 from serving.engine import Deliveries, Engine
 from serving.lean_model import LeanModel
 from serving.precision import PrecisionSetting, choose
+from serving.runner import Runner
 from serving.sequence import Sequence
 from serving.slots import Slots
 from serving.tally import Tally
@@ -42,6 +43,10 @@ from serving.weights import load_into
 PROMPT_TOKENS = 32
 NEW_TOKENS = 33
 CONTEXT_TOKENS = 128
+
+
+Clock = Callable[[], float]
+"""Seconds, of the wall or of the processor."""
 
 
 class Speed(msgspec.Struct, frozen=True):
@@ -95,7 +100,7 @@ def run(
         form = choose(config, precision, torch.device("cpu"))
         speeds = {}
         with torch.inference_mode():
-            ours = _Ours(directory, config, form, max(batches))
+            ours = Ours(directory, config, form, max(batches))
             theirs = _Theirs(directory)
             for batch in batches:
                 speeds[str(batch)] = speed = _measured(ours, theirs, batch, rounds)
@@ -113,7 +118,7 @@ def run(
     )
 
 
-def _measured(ours: "_Ours", theirs: "_Theirs", batch: int, rounds: int) -> Speed:
+def _measured(ours: "Ours", theirs: "_Theirs", batch: int, rounds: int) -> Speed:
     prompts = torch.randint(
         0, 256, (batch, PROMPT_TOKENS), generator=torch.Generator().manual_seed(batch)
     )
@@ -137,7 +142,7 @@ def _measured(ours: "_Ours", theirs: "_Theirs", batch: int, rounds: int) -> Spee
     return Speed(**{name: statistics.median(values) for name, values in taken.items()})
 
 
-class _Ours:
+class Ours:
     """An engine, stepped by hand."""
 
     def __init__(self, directory: Path, config: ModelConfig, form: Any, max_rows: int) -> None:
@@ -164,11 +169,17 @@ class _Ours:
         )
         self._engine.offer(_manifest(directory.name))
 
-    def decode(self, prompts: list[list[int]]) -> tuple[float, float, float]:
+    @property
+    def runner(self) -> Runner:
+        return self._engine._runner
+
+    def decode(
+        self, prompts: list[list[int]], clock: Clock = time.perf_counter
+    ) -> tuple[float, float, float]:
         """Seconds to a row's first token, the mean over rows; and, once all have theirs, for one
         token of every row, the mean and the median."""
         with _no_collection():
-            started = time.perf_counter()
+            started = clock()
             sequences = [
                 Sequence(
                     tokens=prompt,
@@ -184,19 +195,19 @@ class _Ours:
             while len(firsts) < len(sequences):
                 self._engine.step()
                 num_new = sum(sequence.num_generated > 0 for sequence in sequences) - len(firsts)
-                firsts += [time.perf_counter() - started] * num_new
+                firsts += [clock() - started] * num_new
             first = statistics.mean(firsts)
             steps: list[float] = []
             # Until the first row ends, every step gives all of them a token.
             while all(sequence.num_generated < NEW_TOKENS for sequence in sequences):
-                started = time.perf_counter()
+                started = clock()
                 self._engine.step()
-                steps.append(time.perf_counter() - started)
+                steps.append(clock() - started)
         while self._engine.num_rows:
             self._engine.step()
         return first, statistics.mean(steps), statistics.median(steps)
 
-    def limit(self, batch: int) -> tuple[float, float]:
+    def limit(self, batch: int, clock: Clock = time.perf_counter) -> tuple[float, float]:
         """Seconds of one step's projections alone, and of attention's products."""
         config, model = self._config, self._model
         x_ND = torch.randn(batch, config.hidden_size)
@@ -213,20 +224,20 @@ class _Ours:
         attention = []
         for _ in range(5):
             sum_ND, scale_N1 = torch.zeros_like(x_ND), torch.ones(batch, 1)
-            started = time.perf_counter()
+            started = clock()
             for layer in model.layers:
                 layer.qkv.of_scaled(x_ND, scale_N1)
                 layer.out.add_to(sum_ND, seen_ND)
                 layer.gate_up.of_scaled(x_ND, scale_N1)
                 layer.down.add_to(sum_ND, act_NI)
             model.logits(x_ND)
-            times.append(time.perf_counter() - started)
-            started = time.perf_counter()
+            times.append(clock() - started)
+            started = clock()
             for keys, values in zip(self._cache.keys_L, self._cache.values_L, strict=True):
                 keys_BES = keys[:heads, : bias_B1S.shape[2]].transpose(1, 2)
                 torch.baddbmm(bias_B1S, query_BGE, keys_BES, alpha=self._cache.scale)
                 torch.bmm(weights_BGS, values[:heads, : bias_B1S.shape[2]], out=out_BGE)
-            attention.append(time.perf_counter() - started)
+            attention.append(clock() - started)
         return statistics.median(times), statistics.median(attention)
 
 

@@ -19,7 +19,7 @@ from serving.runner import Outcome, Runner
 from serving.scheduler import Batch, Scheduler
 from serving.sequence import Delta, End, FinishReason, Sequence, Switch
 from serving.slots import Slots
-from serving.tally import Tally
+from serving.tally import Age, Tally
 
 Deliveries = list[tuple[Sequence, Delta]]
 
@@ -226,26 +226,29 @@ class Engine:
 
     def _postprocess(self, batch: Batch, outcomes: list[Outcome], deliveries: Deliveries) -> None:
         now = time.perf_counter()
+        # One version's batch: found once, for a token is soon made.
+        age = self.tally.age_of(batch.sequences[0].version)
         num_generated = num_prompted = num_recomputed = 0
         for sequence, count, outcome in zip(batch.sequences, batch.counts, outcomes, strict=True):
+            num_left = sequence.num_uncached - count
             if sequence.num_generated == 0:
                 num_prompted += count
                 if sequence.num_cached == sequence.num_reused > 0:
                     self.tally.reused(sequence.num_reused)
-            elif sequence.num_uncached > 1:
+            elif num_left + count > 1:
                 num_recomputed += count
             sequence.num_cached += count
             if not outcome.is_finite:
                 deliveries.append((sequence, Delta(error=_not_finite(sequence))))
                 self._release(sequence, well=False)
-            elif sequence.num_uncached > 0:
+            elif num_left > 0:
                 continue
             elif sequence.task != "generate":
                 deliveries.append((sequence, _finished(sequence, outcome)))
                 self._release(sequence, well=True)
             else:
                 num_generated += 1
-                self._go_on(sequence, outcome, now, deliveries)
+                self._go_on(sequence, outcome, age, now, deliveries)
         if num_prompted:
             self.tally.prompted(num_prompted)
         if num_recomputed:
@@ -254,7 +257,7 @@ class Engine:
             self.tally.generated(num_generated, now)
 
     def _go_on(
-        self, sequence: Sequence, outcome: Outcome, now: float, deliveries: Deliveries
+        self, sequence: Sequence, outcome: Outcome, age: Age, now: float, deliveries: Deliveries
     ) -> None:
         """One token more: keep it, send what is due, end what ends."""
         assert outcome.token is not None
@@ -262,7 +265,7 @@ class Engine:
             self._scheduler.hold_prompt(sequence)
             if sequence.follows:
                 sequence.switches.append(Switch(sequence.manifest, 0))
-        self._time(sequence, now)
+        self._time(sequence, age, now)
         reason = self._accept(sequence, outcome.token)
         if outcome.logprob is not None and reason is not FinishReason.END:
             sequence.logprobs.append(outcome.logprob)
@@ -288,10 +291,10 @@ class Engine:
             return FinishReason.LENGTH
         return None
 
-    def _time(self, sequence: Sequence, now: float) -> None:
+    def _time(self, sequence: Sequence, age: Age, now: float) -> None:
         is_first = sequence.token_at is None
         since = sequence.submitted_at if sequence.token_at is None else sequence.token_at
-        self.tally.token(sequence.version, now - since, is_first=is_first)
+        self.tally.token(age, now - since, is_first=is_first)
         if is_first and sequence.admitted_at is not None:
             self.tally.admitted(sequence.admitted_at - sequence.submitted_at)
         sequence.token_at = now

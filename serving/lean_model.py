@@ -129,7 +129,7 @@ class LeanModel:
         x_ND = F.embedding(tokens_N, self.embedding_VD)
         if self._dtype != torch.float32:
             x_ND = x_ND.float()
-        turns_N1P = self._turns(window.positions_N)
+        turns_N1P = self.turns_CP[window.positions_N][:, None]
         for number, layer in enumerate(self.layers):
             qkv_NF = layer.qkv.of_scaled(x_ND, self._inverse_rms(x_ND))
             query_NHGE, new_NKE = self._turned(layer, qkv_NF, turns_N1P)
@@ -165,12 +165,13 @@ class LeanModel:
         query_NHGE = heads_NFE[:, :num_heads].view(num_tokens, num_kv, -1, width)
         return query_NHGE, heads_NFE[:, num_heads:]
 
-    def _turns(self, positions_N: Tensor) -> Tensor:
-        """Each token's turn of every pair, (N, 1, P), from a table of all positions."""
+    @property
+    def turns_CP(self) -> Tensor:
+        """The turn of every pair at every position."""
         if self._turns_CP.shape[0] == 0:
             positions_1C = torch.arange(self.config.max_positions, device=self.device)[None]
             rotation = self._rotary.rotation(positions_1C, torch.float32)
             pairs = self.config.head_dim // 2
             cos_CP, sin_CP = rotation.cos_B1TD[0, 0, :, :pairs], rotation.sin_B1TD[0, 0, :, :pairs]
             self._turns_CP = torch.complex(cos_CP.contiguous(), sin_CP.contiguous())
-        return self._turns_CP[positions_N][:, None]
+        return self._turns_CP

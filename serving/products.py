@@ -38,6 +38,8 @@ KEPT_BUFFERS = 64
 class Product(Protocol):
     """One matrix, with its bias if it has one."""
 
+    bias_O: Tensor | None
+
     def load(self, weight_OI: Tensor, bias_O: Tensor | None = None) -> None:
         """Take these weights, fp32."""
 
@@ -50,6 +52,11 @@ class Product(Protocol):
     def add_to(self, sum_NO: Tensor, x_NI: Tensor) -> None:
         """Add the product to `sum_NO` in place."""
 
+    def multiply(self, operand: Tensor, out_NO: Tensor) -> Tensor:
+        """The product alone, without scales or bias, for loops that go on from there: in `out_NO`,
+        or in a tensor of its own. An int8 one takes rows that are cut and gives whole steps and
+        then rests, (2N, O)."""
+
 
 class FloatProduct:
     """Weights of one floating type; loading writes over them."""
@@ -58,6 +65,7 @@ class FloatProduct:
         self, num_inputs: int, num_outputs: int, dtype: torch.dtype, device: torch.device | str
     ) -> None:
         self.weight_OI = torch.empty(num_outputs, num_inputs, dtype=dtype, device=device)
+        self._weight_IO = self.weight_OI.t()
         self.bias_O: Tensor | None = None
         self._is_cast = dtype != torch.float32
 
@@ -85,17 +93,30 @@ class FloatProduct:
         if self.bias_O is not None:
             sum_NO.add_(self.bias_O)
 
+    def multiply(self, operand: Tensor, out_NO: Tensor) -> Tensor:
+        if self._is_cast:
+            return out_NO.copy_(F.linear(operand.to(self.weight_OI.dtype), self.weight_OI))
+        return torch.mm(operand, self._weight_IO, out=out_NO)
+
     def _matrix(self, x_NI: Tensor) -> Tensor:
         if self._is_cast:
             return F.linear(x_NI.to(self.weight_OI.dtype), self.weight_OI).float()
         return F.linear(x_NI, self.weight_OI)
 
 
+def wide_rows(num_rows: int, width: int) -> Tensor:
+    """Room for the steps and the rests of so many rows, and the columns that fix the grid."""
+    wide = torch.zeros(2 * num_rows, width + EXTRA)
+    wide[:, width] = 127.5
+    wide[:, width + 1] = -127.5
+    return wide
+
+
 class RowCutter:
     """Rows of one width, cut into whole steps and rests, with the columns that fix the grid."""
 
     def __init__(self, width: int) -> None:
-        self._width = width
+        self.width = width
         self._kept: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
 
     def __call__(self, x_NI: Tensor, balance_I: Tensor) -> tuple[Tensor, Tensor]:
@@ -104,10 +125,8 @@ class RowCutter:
         num_rows = x_NI.shape[0]
         buffers = self._kept.get(num_rows)
         if buffers is None:
-            wide = torch.zeros(2 * num_rows, self._width + EXTRA)
-            wide[:, self._width] = 127.5
-            wide[:, self._width + 1] = -127.5
-            buffers = wide, wide[:num_rows, : self._width], wide[num_rows:, : self._width]
+            wide = wide_rows(num_rows, self.width)
+            buffers = wide, wide[:num_rows, : self.width], wide[num_rows:, : self.width]
             if num_rows <= KEPT_BUFFERS:
                 self._kept[num_rows] = buffers
         wide, steps_NI, rests_NI = buffers
@@ -133,14 +152,15 @@ class Int8Product:
         self._cutter = cutter
         self._packed: Any = None
         self._multiply: Any = torch.ops.quantized.linear_dynamic.default
-        self._balance_I = torch.empty(0)
+        self.balance_I = torch.empty(cutter.width)
         self.bias_O: Tensor | None = None
 
     def load(self, weight_OI: Tensor, bias_O: Tensor | None = None) -> None:
         weight_OI = weight_OI.float()
         largest_I = weight_OI.abs().amax(0)
-        self._balance_I = (largest_I / largest_I.mean().clamp_min(TINY)).clamp_min_(1e-4).sqrt_()
-        weight_OI = weight_OI / self._balance_I
+        even_I = (largest_I / largest_I.mean().clamp_min(TINY)).clamp_min_(1e-4).sqrt_()
+        self.balance_I.copy_(even_I)
+        weight_OI = weight_OI / self.balance_I
         scale_O = (weight_OI.abs().amax(1) / 127).clamp_min_(TINY)
         whole_OI = weight_OI.div_(scale_O[:, None]).round_().to(torch.int8)
         wide_OI = F.pad(whole_OI, (0, EXTRA))
@@ -151,7 +171,16 @@ class Int8Product:
                 wide_OI, scale_O.double(), torch.zeros(self._num_outputs, dtype=torch.long), 0
             )
             self._packed = torch.ops.quantized.linear_prepack(quantized, None)
-        self.bias_O = None if bias_O is None else bias_O.float().clone()
+        if bias_O is None:
+            return
+        if self.bias_O is None:
+            self.bias_O = bias_O.to(torch.float32, copy=True)
+        else:
+            self.bias_O.copy_(bias_O)
+
+    def multiply(self, operand: Tensor, out_NO: Tensor) -> Tensor:  # noqa: ARG002
+        both: Tensor = self._multiply(operand, self._packed)
+        return both
 
     def of(self, x_NI: Tensor) -> Tensor:
         y_NO, step_N1 = self._in_steps(x_NI)
@@ -169,8 +198,8 @@ class Int8Product:
     def _in_steps(self, x_NI: Tensor) -> tuple[Tensor, Tensor]:
         """The product in steps, and the size of each row's step."""
         num_rows = x_NI.shape[0]
-        wide, step_N1 = self._cutter(x_NI, self._balance_I)
-        both: Tensor = self._multiply(wide, self._packed)
+        wide, step_N1 = self._cutter(x_NI, self.balance_I)
+        both = self.multiply(wide, wide)
         return both[:num_rows].add_(both[num_rows:], alpha=1 / (2 * STEPS)), step_N1
 
     def _scaled(self, y_NO: Tensor, scale_N1: Tensor) -> Tensor:

@@ -15,7 +15,8 @@ from torch.nn import functional as F
 
 from serving.cache import SlottedCache
 from serving.decode_graphs import DecodeGraphs
-from serving.sampling import penalize, sample
+from serving.loops.ready import loop_passes
+from serving.sampling import likeliest, penalize, sample
 from serving.scheduler import Batch, Copy
 from serving.sequence import Sequence, TokenLogprob, TokenScore
 
@@ -36,6 +37,7 @@ class Runner:
     def __init__(self, cache: SlottedCache) -> None:
         self.cache = cache
         self._graphs = DecodeGraphs(cache) if cache.device.type == "cuda" else None
+        self.loops = loop_passes(cache)
 
     @torch.inference_mode()
     def copy(self, copies: list[Copy]) -> None:
@@ -54,12 +56,15 @@ class Runner:
         outcomes = [Outcome() for _ in batch.sequences]
         if self._graphs is not None and is_decoding(batch):
             logits_WV = self._graphs.logits(model, rows, tokens, starts)
-            _choose(logits_WV, list(zip(batch.sequences, outcomes, strict=True)))
+            self._choose(logits_WV, list(zip(batch.sequences, outcomes, strict=True)))
             self._clear(batch, outcomes)
             return outcomes
         is_exact = model.precision != "float32"
-        window = self.cache.window(rows, starts, batch.counts, is_exact=is_exact)
-        hidden_ND = model.hidden(torch.tensor(tokens, device=self.cache.device), window)
+        if self.loops is not None and (is_exact or max(batch.counts) == 1):
+            hidden_ND = self.loops.hidden(model, tokens, rows, starts, batch.counts)
+        else:
+            window = self.cache.window(rows, starts, batch.counts, is_exact=is_exact)
+            hidden_ND = model.hidden(torch.tensor(tokens, device=self.cache.device), window)
         wants: list[tuple[Sequence, Outcome]] = []
         lasts: list[int] = []
         first = 0
@@ -79,9 +84,24 @@ class Runner:
         if wants:
             if len(lasts) < len(tokens):
                 hidden_ND = hidden_ND[torch.tensor(lasts, device=self.cache.device)]
-            _choose(model.logits(hidden_ND), wants)
+            self._choose(model.logits(hidden_ND), wants)
         self._clear(batch, outcomes)
         return outcomes
+
+    def _choose(self, logits_WV: Tensor, wants: list[tuple[Sequence, Outcome]]) -> None:
+        """Greedy for all in one go; then those that want more, one by one."""
+        choose = likeliest if self.loops is None else self.loops.likeliest
+        tokens, finite = choose(logits_WV)
+        for i, (sequence, outcome) in enumerate(wants):
+            if not finite[i]:
+                outcome.is_finite = False
+                continue
+            outcome.token = tokens[i]
+            sampling = sequence.sampling
+            if sampling.repetition_penalty is not None or not sampling.is_greedy:
+                outcome.token = _sampled(logits_WV[i], sequence)
+            if sequence.num_logprobs is not None:
+                outcome.logprob = _logprob(logits_WV[i], outcome.token, sequence.num_logprobs)
 
     def _clear(self, batch: Batch, outcomes: list[Outcome]) -> None:
         for sequence, outcome in zip(batch.sequences, outcomes, strict=True):
@@ -98,26 +118,14 @@ def is_decoding(batch: Batch) -> bool:
     )
 
 
-def _choose(logits_WV: Tensor, wants: list[tuple[Sequence, Outcome]]) -> None:
-    """Greedy for all in one go; then those that want more, one by one."""
-    largest_W, likeliest_W = logits_WV.max(dim=-1)
-    # NaN is the largest of all, so the one number tells whether the row is finite.
-    finite, likeliest = largest_W.isfinite().tolist(), likeliest_W.tolist()
-    for i, (sequence, outcome) in enumerate(wants):
-        if not finite[i]:
-            outcome.is_finite = False
-            continue
-        sampling = sequence.sampling
-        logits_V = logits_WV[i]
-        token: int = likeliest[i]
-        if sampling.repetition_penalty is not None:
-            logits_V = penalize(logits_V, sequence.tokens, sampling.repetition_penalty)
-            token = int(logits_V.argmax())
-        if not sampling.is_greedy:
-            token = sample(logits_V, sampling, sequence.random.random())
-        outcome.token = token
-        if sequence.num_logprobs is not None:
-            outcome.logprob = _logprob(logits_WV[i], token, sequence.num_logprobs)
+def _sampled(logits_V: Tensor, sequence: Sequence) -> int:
+    """The token of one who wants more than the likeliest."""
+    sampling = sequence.sampling
+    if sampling.repetition_penalty is not None:
+        logits_V = penalize(logits_V, sequence.tokens, sampling.repetition_penalty)
+    if sampling.is_greedy:
+        return int(logits_V.argmax())
+    return sample(logits_V, sampling, sequence.random.random())
 
 
 def _logprob(logits_V: Tensor, token: int, num_top: int) -> TokenLogprob:

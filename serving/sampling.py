@@ -54,6 +54,13 @@ class Sampling:
 GREEDY = Sampling()
 
 
+def likeliest(logits_BV: Tensor) -> tuple[list[int], list[bool]]:
+    """Each row's likeliest token, and whether the row is finite."""
+    largest_B, likeliest_B = logits_BV.max(dim=-1)
+    # NaN is the largest of all, so the one number tells whether the row is finite.
+    return likeliest_B.tolist(), largest_B.isfinite().tolist()
+
+
 def penalize(logits_V: Tensor, tokens: Sequence[int], penalty: float) -> Tensor:
     """The logits after the repetition penalty; a token counts once however often it stands.
 

@@ -63,9 +63,9 @@ class Tally:
         """A request got its row, so long after it came."""
         self.metrics.queue_seconds.observe(waited_s)
 
-    def token(self, version: str, seconds: float, *, is_first: bool) -> None:
-        """A token, so long after the one before it, or after the request came."""
-        age = self.age_of(version)
+    def token(self, age: Age, seconds: float, *, is_first: bool) -> None:
+        """A token of weights of this age, so long after the one before it, or after the request
+        came."""
         (self._first if is_first else self._between)[age].observe(seconds)
 
     def refused(self) -> None:
