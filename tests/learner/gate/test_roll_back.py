@@ -41,10 +41,10 @@ def test_serving_goes_back_to_the_best_or_stays_where_that_has_no_weights(
         assert again.num_documents == len(texts)
 
 
-def test_a_roll_back_begins_from_the_bits_of_the_best_version_whoever_taught_it(
+def test_a_roll_back_begins_from_the_bits_before_the_first_text_of_a_source_that_has_just_come(
     tmp_path: Path, tokenizer: Tokenizer
 ) -> None:
-    """What the source to blame sent before the best version is learned still, and once."""
+    """Averaged weights show harm later than it is done: the best version may have some of it."""
     rule = "when non_finite > 0 then hold, quarantine, roll_back"
     gate = GateSettings(judging_share=1.0, rules=(rule,))
     bad = documents(["Z is the last letter."], "late")
@@ -68,6 +68,6 @@ def test_a_roll_back_begins_from_the_bits_of_the_best_version_whoever_taught_it(
             for span in manifest.learned:
                 here = [a for a in river.texts if span.raw_first <= a.raw_offset <= span.raw_last]
                 learned.update(a.document.source for a in here)
-        assert learned == {"clean": 66, "late": 6}
+        assert learned == {"clean": 66}
         assert river.state.quarantine.sources()["late"].num_documents == 1
-        assert river.state.progress.num_documents == 72
+        assert river.state.progress.num_documents == 66
