@@ -66,8 +66,9 @@ class Decided(msgspec.Struct, frozen=True, tag="decided", tag_field="kind", omit
     """What was decided on the state after `step`; a replay applies it and never judges anew.
 
     by: `gate`, or the id of an operator's command. numbers: what the decision rests on.
-    reason: in words, what the audit log says. streaks, blamed: see `gate/record.py`.
+    reason: in words, what the audit log says. streaks, blamed, came: see `gate/record.py`.
     is_best: later versions are held against this one. abilities: probe groups that were run.
+    best: of a roll back: the version that later ones are held against.
     """
 
     step: int
@@ -79,6 +80,8 @@ class Decided(msgspec.Struct, frozen=True, tag="decided", tag_field="kind", omit
     blamed: dict[str, str] = {}
     is_best: bool = False
     abilities: dict[str, Ability] = {}
+    came: dict[str, int] = {}
+    best: str | None = None
 
     @property
     def changed_abilities(self) -> list[str]:

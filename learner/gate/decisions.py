@@ -15,7 +15,7 @@ def carry_out(state: State, decided: Decided) -> None:
     if decided.by == GATE:
         state.gate.decided(decided)
     elif decided.by == ROLLED_BACK:
-        state.gate.rolled_back()
+        state.gate.rolled_back(decided)
 
 
 GATE = "gate"

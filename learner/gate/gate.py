@@ -89,6 +89,10 @@ class Gate:
         is_promoted = found.kind == "promote"
         is_best = is_promoted and numbers.get("worst_ratio", 1.0) <= 1.0
         is_best = is_best and numbers.get("learned_ratio", 1.0) <= 1.0
+        came = self._since.came | facts.came
+        if is_best:
+            blamed = still_new(state, blamed)
+            came = {source: step for source, step in came.items() if source in blamed}
         self._since.begin_anew()
         return Decided(
             step=state.progress.step,
@@ -96,7 +100,8 @@ class Gate:
             numbers={name: v for name, v in numbers.items() if math.isfinite(v)},
             reason=f"{occasion}: {'; '.join(found.reasons) or self._evidence(numbers)}",
             streaks=found.streaks,
-            blamed=still_new(state, blamed) if is_best else blamed,
+            blamed=blamed,
+            came=came,
             is_best=is_best,
             abilities=self._abilities,
         )

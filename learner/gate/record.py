@@ -20,6 +20,7 @@ class Facts(msgspec.Struct, kw_only=True):
 
     streaks: by rule, for how many judged versions in a row its condition holds.
     last: the newest decision. blamed: sources that a finding named since the best, by kind.
+    came: the step that saw the first text of each source that has just come.
     num_held: versions in a row that were not promoted. best_factor: of the rate, at the best.
     num_roll_backs: to the best.
     abilities: by probe group, see `probes/abilities.py`.
@@ -30,6 +31,7 @@ class Facts(msgspec.Struct, kw_only=True):
     streaks: dict[str, int] = {}
     last: Decided | None = None
     blamed: dict[str, str] = {}
+    came: dict[str, int] = {}
     num_held: int = 0
     best_factor: float = 1.0
     num_roll_backs: int = 0
@@ -47,7 +49,7 @@ class Record:
         facts = self.facts
         facts.last = decided
         facts.streaks = dict(decided.streaks)
-        facts.blamed = dict(decided.blamed)
+        facts.blamed, facts.came = dict(decided.blamed), dict(decided.came)
         facts.num_held = 0 if decided.verdict == "promote" else facts.num_held + 1
         facts.abilities = facts.abilities | decided.abilities
 
@@ -63,11 +65,13 @@ class Record:
             facts.num_roll_backs = 0
             facts.best_factor = last.numbers.get("rate_factor", 1.0)
 
-    def rolled_back(self) -> None:
-        """A new line begins after the best version: what came of the old one is forgotten."""
+    def rolled_back(self, decided: Decided) -> None:
+        """A new line begins: what came of the old one is forgotten, but for its best version."""
         facts = self.facts
+        if decided.best is not None:
+            facts.best, facts.best_step = decided.best, decided.step
         facts.num_roll_backs += 1
-        facts.streaks, facts.blamed, facts.num_held = {}, {}, 0
+        facts.streaks, facts.blamed, facts.came, facts.num_held = {}, {}, {}, 0
 
     def pending(self, step: int) -> Decided | None:
         """The decision on the state after `step`, if it was made already."""

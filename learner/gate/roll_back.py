@@ -2,7 +2,9 @@
 
 What was learned since the best version is learned again, without what is to blame:
 
-    sources that are to blame (`blame.py`)   their documents since then are left out
+    sources that are to blame (`blame.py`)   their documents since then are left out; of one that
+                                             has just come all of them, for averaged weights show
+                                             harm later than it is done
     the rate                                 nothing is; it is lower from there
     nobody                                   everything since then is left out
 
@@ -51,17 +53,19 @@ def roll_back(
     to = facts.best if facts.best and store.has_weights(facts.best) else store.promoted()
     if to is None:
         raise CheckpointError("no version was promoted yet")
-    spans = list(spans_since(store, state.progress.version, facts.best_step))
-    spans += state.progress.pending
     sources = sources_to_blame(decided.blamed, facts.best_step)
     is_second = facts.num_roll_backs > 0 and facts.best_step > 0
+    first_step = facts.best_step + 1
+    if not is_second:
+        came = min([first_step, *(decided.came.get(s, first_step) for s in sources)])
+        first_step = came if reaches_back(directory, came) else first_step
+    spans = [*spans_since(store, state.progress.version, first_step), *state.progress.pending]
     if sources and not is_second:
         left_out = merged(_range(span, source) for span in spans for source in sources)
     elif is_rate_to_blame(decided.blamed, facts.best_step) and not is_second:
         left_out = []
     else:
         left_out = merged(_range(span, span.only) for span in spans)
-    first_step = facts.best_step + 1
     if not reaches_back(directory, first_step):
         raise CheckpointError(
             f"no checkpoint from before step {first_step} is kept, and the journal begins later "
@@ -76,6 +80,7 @@ def roll_back(
         subject=", ".join(sources),
         quarantine=[a.subject for a in decided.actions if a.kind == "quarantine"],
         actions=[] if left_out else rate_actions(state),
+        best=to,
     )
     num_documents = sum(span.num_documents for span in spans) if left_out else 0
     return RollBack(to, intent, num_documents)
@@ -87,13 +92,13 @@ def rate_actions(state: State) -> list[Action]:
     return [Action(kind="lower_rate", numbers={"factor": factor})] if factor < 1 else []
 
 
-def spans_since(store: VersionStore, newest: str | None, step: int) -> Iterator[Span]:
-    """What was learned after `step`, newest version first."""
+def spans_since(store: VersionStore, newest: str | None, first_step: int) -> Iterator[Span]:
+    """What was learned from `first_step` on, newest version first."""
     while newest is not None:
         manifest = store.manifest(newest)
-        if manifest.step <= step:
+        if manifest.step < first_step:
             return
-        yield from manifest.learned
+        yield from (span for span in manifest.learned if span.step >= first_step)
         newest = manifest.parent
 
 

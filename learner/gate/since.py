@@ -24,6 +24,7 @@ class Since:
         self.findings: Counter[str] = Counter()
         self.num_non_finite = 0
         self.blamed: dict[str, str] = {}
+        self.came: dict[str, int] = {}
         self.texts: deque[Content] = deque(maxlen=NUM_TEXTS)
         self.forgetting: float | None = None
         self.bits_per_byte: float | None = None
@@ -33,6 +34,7 @@ class Since:
         for source, num in report.num_documents.items():
             if report.work == "new" and is_new(state, source, num):
                 self.blamed.setdefault(source, NEW)
+                self.came.setdefault(source, report.step)
         for finding in report.findings:
             self.findings[finding.kind] += 1
             if finding.kind in NAMING and finding.subject in report.num_documents:
@@ -59,6 +61,7 @@ class Since:
         self.findings = Counter()
         self.num_non_finite = 0
         self.blamed = {}
+        self.came = {}
 
 
 def is_new(state: State, source: str, num_last: int = 0) -> bool:

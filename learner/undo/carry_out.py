@@ -152,7 +152,7 @@ class NewLine:
         return entries_from(journal, self._base)
 
     def _begin(self, machine: Machine, term: int) -> None:
-        # A roll back leaves alone what its sources sent before, which the best version has learned.
+        # A roll back leaves alone what its sources sent before the first step that differs.
         apart = [] if self._intent.kind == "rolled_back" else self._intent.quarantine
         self._do(Undone(self._intent.left_out, self._intent.replaces, apart))
         self._append(Started(machine, term))
@@ -208,6 +208,7 @@ class NewLine:
                 self._intent.actions,
                 reason=self._intent.reason,
                 by=self._intent.kind,
+                best=self._intent.best,
             )
             self._do(decided)
             if self._intent.kind == "rolled_back":

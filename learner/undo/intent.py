@@ -33,7 +33,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     replaces: the run of now. run: that of the line to come. kind: what the audit log calls it.
     subject: what was asked for, in words. command: id of the operator's command, if one asked.
     quarantine: sources that are in quarantine from the first step that differs on.
-    actions: done on the new line before that step.
+    actions: done on the new line before that step. best: what its versions are held against.
     """
 
     left_out: list[LeftOut]
@@ -46,6 +46,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     command: str | None = None
     quarantine: list[str] = []
     actions: list[Action] = []
+    best: str | None = None
     phase: Phase = "replay"
 
 

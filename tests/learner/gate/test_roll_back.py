@@ -41,24 +41,25 @@ def test_serving_goes_back_to_the_best_or_stays_where_that_has_no_weights(
         assert again.num_documents == len(texts)
 
 
-def test_a_roll_back_begins_from_the_bits_of_the_best_version_whoever_taught_it(
+def test_a_roll_back_begins_from_the_bits_before_the_first_text_of_a_source_that_has_just_come(
     tmp_path: Path, tokenizer: Tokenizer
 ) -> None:
-    """What the source to blame sent before the best version is learned still, and once."""
+    """Averaged weights show harm later than it is done: the best version may have some of it."""
     rule = "when non_finite > 0 then hold, quarantine, roll_back"
     gate = GateSettings(judging_share=1.0, rules=(rule,))
     bad = documents(["Z is the last letter."], "late")
     with River(tmp_path, tokenizer, RECIPE, gate, wrap=spoil) as river:
         river.learn(documents(sentences(60, seed=1), "clean"))
+        before = river.promoted()[-1]
         river.learn(documents(sentences(6, seed=2), "late"))
         best = river.promoted()[-1]
-        assert river.state.gate.facts.best == best.version
-        # All of it is learned again then, and not from a checkpoint of the best version on.
+        assert river.state.gate.facts.best == best.version != before.version
+        # All of it is learned again then, and not from a checkpoint that has some of it.
         for checkpoint in (tmp_path / "checkpoints").iterdir():
             shutil.rmtree(checkpoint)
         river.learn(bad)
         assert river.num_roll_backs == 1
-        assert hash_of_published(river.state, RECIPE) == best.sha256
+        assert hash_of_published(river.state, RECIPE) == before.sha256
         river.learn(bad)
         river.learn(documents(sentences(6, seed=3), "clean"))
         last = river.promoted()[-1]
@@ -68,6 +69,6 @@ def test_a_roll_back_begins_from_the_bits_of_the_best_version_whoever_taught_it(
             for span in manifest.learned:
                 here = [a for a in river.texts if span.raw_first <= a.raw_offset <= span.raw_last]
                 learned.update(a.document.source for a in here)
-        assert learned == {"clean": 66, "late": 6}
+        assert learned == {"clean": 66}
         assert river.state.quarantine.sources()["late"].num_documents == 1
-        assert river.state.progress.num_documents == 72
+        assert river.state.progress.num_documents == 66
