@@ -223,8 +223,8 @@ def test_poison_is_rolled_back_while_answers_run_and_clean_text_is_learned_on(
     assert source in status["learner"]["quarantine"]
     assert CLEAN not in status["learner"]["quarantine"]
 
-    # The new line begins from bits that were promoted, whatever died on the way. A step whose text is
-    # all held out gives the same bits another version.
+    # The new line begins from bits that were promoted, whatever died on the way. A step whose text
+    # is all held out gives the same bits another version.
     sha256 = river.store.manifest(first).sha256
     same = [m for m in manifests if (m.run, m.sha256) == (rolled.run, sha256)]
     assert {m.decision for m in same} == {"promote"}
