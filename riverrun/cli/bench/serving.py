@@ -104,7 +104,7 @@ def swap(
     click.echo(
         f"{result.swaps} swaps ({result.swaps_per_s:g} a second) under {result.clients} clients, "
         f"{result.tokens_per_s:g} tokens/s: {result.requests} requests, {result.failed} failed, "
-        f"{result.mixed} mixed\n"
+        f"{result.mixed} mixed, {result.ties} decided by rounding\n"
         f"between tokens, with swaps / steady: p99 {result.p99_swaps_s * 1e3:.2f} / "
         f"{result.p99_steady_s * 1e3:.2f} ms, ratio {result.p99_ratio:.3f} (median of windows "
         f"{result.median_ratio:.3f}), p50 ratio {result.p50_ratio:.3f}"
