@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from learner.control import Control
@@ -37,35 +38,26 @@ JUDGE_AGAIN_S = 0.02
 log = logging.getLogger(__name__)
 
 
+@dataclass
 class Promotion:
-    """See the module. `begin`, `after_step` and `publish` raise Restart."""
+    """See the module. `begin`, `after_step` and `publish` raise Restart.
 
-    def __init__(
-        self,
-        state: State,
-        gate: Gate,
-        publisher: Publisher,
-        journal: Journal,
-        identity: Identity,
-        rhythm: Rhythm,
-        metrics: LearnerMetrics,
-        directory: Path,
-        stop: threading.Event,
-        guard: Guard,
-        control: Control | None,
-    ) -> None:
-        """directory: the learner's, where an intent to roll back is written."""
-        self._state = state
-        self._gate = gate
-        self._publisher = publisher
-        self._journal = journal
-        self._identity = identity
-        self._rhythm = rhythm
-        self._metrics = metrics
-        self._directory = directory
-        self._stop = stop
-        self._guard = guard
-        self._control = control
+    directory: the learner's, where an intent to roll back is written.
+    """
+
+    state: State
+    gate: Gate
+    publisher: Publisher
+    journal: Journal
+    identity: Identity
+    rhythm: Rhythm
+    metrics: LearnerMetrics
+    directory: Path
+    stop: threading.Event
+    guard: Guard
+    control: Control | None
+
+    def __post_init__(self) -> None:
         self._published_at = -float("inf")
         self._publishing_s = 0.0
         self._publish_again_at = 0.0
@@ -73,9 +65,9 @@ class Promotion:
 
     @property
     def has_unpublished(self) -> bool:
-        progress = self._state.progress
+        progress = self.state.progress
         # A new line has a version of its own, even if an older one has the same weights.
-        is_of_this_line = progress.version is None or self._identity.made(progress.version)
+        is_of_this_line = progress.version is None or self.identity.made(progress.version)
         return progress.step > progress.version_step or not is_of_this_line
 
     @property
@@ -93,11 +85,11 @@ class Promotion:
         A kill may have come between a version and its line in the journal. Its weights are the
         ones at hand: published again, they are the same version, and no version stays unknown.
         """
-        pending = self._state.gate.pending(self._state.progress.step)
+        pending = self.state.gate.pending(self.state.progress.step)
         if pending is not None and pending.verdict == "roll_back" and not self.has_unpublished:
             # A kill came between its version and the intent.
             self._roll_back(pending)
-        self.publish((self._control and self._control.reason) or "resumed")
+        self.publish((self.control and self.control.reason) or "resumed")
 
     def after_step(self, work: Work, numbers: Mapping[str, float], *, text_waits: bool) -> None:
         """A version, if it is time for one. numbers: the step's, by metric, for the manifest."""
@@ -108,11 +100,11 @@ class Promotion:
 
     def _interval_s(self, work: Work, text_waits: bool) -> float:
         if work == "rehearsal":
-            return self._rhythm.rehearsal_interval_s
+            return self.rhythm.rehearsal_interval_s
         if not text_waits:
-            return self._rhythm.publish_interval_s
-        paid_s = self._publishing_s / self._rhythm.publishing_share - self._publishing_s
-        return max(self._rhythm.publish_interval_s, paid_s)
+            return self.rhythm.publish_interval_s
+        paid_s = self._publishing_s / self.rhythm.publishing_share - self._publishing_s
+        return max(self.rhythm.publish_interval_s, paid_s)
 
     def publish(self, reason: str) -> None:
         """Judge and publish what has no version yet, if that can be done now."""
@@ -123,13 +115,13 @@ class Promotion:
         if decided is None:
             return
         try:
-            is_held = self._control is not None and self._control.is_held
-            manifest = self._publisher.publish(
-                self._state, self._step_metrics, reason, decided, is_held=is_held
+            is_held = self.control is not None and self.control.is_held
+            manifest = self.publisher.publish(
+                self.state, self._step_metrics, reason, decided, is_held=is_held
             )
         except (StoreError, OSError) as error:
             log.error("no version was published, trying again in %g s: %s", RETRY_S, error)
-            self._metrics.versions.labels("failed").inc()
+            self.metrics.versions.labels("failed").inc()
             self._publish_again_at = time.monotonic() + RETRY_S
             return
         log.log(
@@ -140,7 +132,7 @@ class Promotion:
             manifest.reason,
         )
         if manifest.decision == "promote":
-            self._gate.took_over(self._state, decided)
+            self.gate.took_over(self.state, decided)
         self._published_at = time.monotonic()
         self._publishing_s = self._published_at - began
         if manifest.decision == "roll_back":
@@ -151,20 +143,20 @@ class Promotion:
 
         Raises Restart. Where nothing can be gone back to, the version is only held.
         """
-        store = self._publisher.store
+        store = self.publisher.store
         try:
-            found = roll_back(self._state, store, self._identity, decided, self._directory)
-            if self._control is None or not self._control.is_held:
+            found = roll_back(self.state, store, self.identity, decided, self.directory)
+            if self.control is None or not self.control.is_held:
                 store.promote(found.to)
         except (CheckpointError, StoreError) as error:
-            self._metrics.decisions.labels("roll_back_failed").inc()
+            self.metrics.decisions.labels("roll_back_failed").inc()
             log.error("nothing can be rolled back, the version is held: %s", error)
             return
-        self._metrics.rolled_back_documents.inc(found.num_documents)
+        self.metrics.rolled_back_documents.inc(found.num_documents)
         log.error("rolled back to %s: %s", found.to, decided.reason)
-        if self._control is not None:
-            self._control.tell_undone()
-        write_intent(self._directory, found.intent, self._guard)
+        if self.control is not None:
+            self.control.tell_undone()
+        write_intent(self.directory, found.intent, self.guard)
         raise Restart(f"rolled back to {found.to}")
 
     def _decided(self, occasion: str) -> Decided | None:
@@ -172,18 +164,18 @@ class Promotion:
 
         None when it has to wait a little for judging time, or was stopped.
         """
-        pending = self._state.gate.pending(self._state.progress.step)
+        pending = self.state.gate.pending(self.state.progress.step)
         if pending is not None:
             return pending
-        if not self._gate.affords():
+        if not self.gate.affords():
             self._publish_again_at = time.monotonic() + JUDGE_AGAIN_S
             return None
-        decided = self._gate.decide(self._state, occasion)
-        observe_decision(self._metrics, decided, self._gate.purse)
-        if not write_down(self._journal, decided, self._stop):
+        decided = self.gate.decide(self.state, occasion)
+        observe_decision(self.metrics, decided, self.gate.purse)
+        if not write_down(self.journal, decided, self.stop):
             return None
-        num_due = len(self._state.rehearsal)
-        carry_out(self._state, decided)
-        if len(self._state.rehearsal) < num_due:
-            self._metrics.due_retired.labels("budget").inc(num_due - len(self._state.rehearsal))
+        num_due = len(self.state.rehearsal)
+        carry_out(self.state, decided)
+        if len(self.state.rehearsal) < num_due:
+            self.metrics.due_retired.labels("budget").inc(num_due - len(self.state.rehearsal))
         return decided
