@@ -31,12 +31,12 @@ from learner.batch import Batch, build, chunks
 from learner.entries import Learned
 from learner.journal import Journal
 from learner.lesson import Planner
-from learner.machine import threads_of
 from learner.observe import observe_state, observe_step
 from learner.origin import Origin
 from learner.recipe import Recipe, kind_of, resolve
 from learner.start import fix_arithmetic
 from learner.state import State
+from learner.threads import threads_of
 from riverrun.device import device_of, has_bfloat16
 from riverrun.metrics import LearnerMetrics
 from riverrun.model import files

@@ -5,14 +5,10 @@ the same step may differ in its last bits elsewhere. Journal and checkpoints say
 made; when weights differ after a replay, this is the first thing to look at.
 """
 
-import os
 import platform
 
 import msgspec
 import torch
-
-from learner.recipe import kind_of
-from riverrun.settings import Settings
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,17 +19,6 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     capability: str
     num_threads: int
     processor: str
-
-
-def num_cores() -> int:
-    """That this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
-def threads_of(settings: Settings) -> int:
-    """Threads of torch for learning beside serving."""
-    usual = 1 if kind_of(settings.model) == "scratch" else num_cores()
-    return settings.learner.num_threads or usual
 
 
 def this_machine(device: torch.device) -> Machine:

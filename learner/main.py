@@ -4,10 +4,8 @@ imported.
 Called by `riverrun learner`, and so by the supervisor.
 """
 
-import os
-
 from learner.lease import Leases, is_abandoned
-from learner.recipe import kind_of
+from learner.threads import threads_of
 from riverrun.environment import prepare_to_learn
 from riverrun.priority import step_back
 from riverrun.process import process
@@ -19,12 +17,8 @@ from riverrun.workspace import Workspace
 def run(settings: Settings) -> None:
     """Be the learner until the process is asked to stop."""
     prepare_to_learn()
-    if kind_of(settings.model) == "scratch":
-        step_back(settings.learner.nice)
-    else:
-        # Not its session: of several threads the one on serving's core would hold up the others.
-        # A demo of SmolLM2 did 8 steps in 100 s so, and learned 4 facts of 8 instead of 7.
-        os.nice(settings.learner.nice)
+    # With several threads a step waits for the one on serving's core, so then the session stays.
+    step_back(settings.learner.nice, with_session=threads_of(settings) == 1)
     workspace = Workspace(settings.data_dir)
     directory = workspace.directory("learner")
     length_s = settings.learner.lease_s

@@ -27,7 +27,7 @@ from learner.intake import Intake
 from learner.journal import Journal, Started
 from learner.lease import Leases
 from learner.loop import Loop
-from learner.machine import this_machine, threads_of
+from learner.machine import this_machine
 from learner.memory import Place
 from learner.mirror import Mirror
 from learner.origin import Origin
@@ -39,6 +39,7 @@ from learner.restart import Restart
 from learner.resume import replay, restore
 from learner.standing import give_up, read_standing
 from learner.state import State
+from learner.threads import threads_of
 from learner.undo.intent import read_intent
 from learner.undo.plan import Plan, Planner
 from learner.undo.take_over import TakeOver

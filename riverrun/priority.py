@@ -16,10 +16,10 @@ AUTOGROUP = Path("/proc/self/autogroup")
 log = logging.getLogger(__name__)
 
 
-def step_back(nice: int, autogroup: Path = AUTOGROUP) -> None:
-    """Be `nice` (0 to 19), and the session too when this process leads it."""
+def step_back(nice: int, *, with_session: bool = True, autogroup: Path = AUTOGROUP) -> None:
+    """Be `nice` (0 to 19), and the session too, if wanted, when this process leads it."""
     os.nice(nice)
-    if os.getsid(0) != os.getpid() or not autogroup.exists():
+    if not with_session or os.getsid(0) != os.getpid() or not autogroup.exists():
         return
     try:
         autogroup.write_text(str(nice))

@@ -11,7 +11,7 @@ SHOW = """
 import os, sys
 from pathlib import Path
 from riverrun.priority import step_back
-step_back(7, Path(sys.argv[1]))
+step_back(7, autogroup=Path(sys.argv[1]))
 print(os.nice(0))
 """
 
