@@ -3,18 +3,16 @@
 from collections.abc import Iterator
 
 import pytest
-import torch
 
 from riverrun.tokenizer import Tokenizer
 from tests.learner import fakes
+from tests.torch_settings import as_they_were
 
 
 @pytest.fixture(autouse=True)
 def _as_it_was() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    yield
-    torch.use_deterministic_algorithms(False)
-    torch.set_num_threads(threads)
+    with as_they_were():
+        yield
 
 
 @pytest.fixture(scope="module")

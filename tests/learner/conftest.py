@@ -12,16 +12,15 @@ import torch
 from learner.journal import Journal
 from riverrun.tokenizer import Tokenizer
 from tests.learner import fakes
+from tests.torch_settings import as_they_were
 
 
 @pytest.fixture(autouse=True)
 def _same_bits_each_time() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
-    yield
-    torch.use_deterministic_algorithms(False)
-    torch.set_num_threads(threads)
+    with as_they_were():
+        torch.set_num_threads(1)
+        torch.use_deterministic_algorithms(True)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,9 @@
 """What the tests of a whole system ask of it again and again."""
 
+import os
+import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -45,6 +49,18 @@ class River:
     def look(self) -> SystemStatus:
         with Observer(self.settings) as observer:
             return observer.look()
+
+    def kill(self, name: str, *, until_ready: bool = True) -> None:
+        """SIGKILL, and wait until another process is in its place, or up again too."""
+        before = self.look().process(name).pid
+        assert before is not None
+        os.kill(before, signal.SIGKILL)
+
+        def is_back() -> bool:
+            now = self.look().process(name)
+            return now.pid not in (None, before) and (now.state == "ready" or not until_ready)
+
+        wait_until(is_back, f"{name} is up again", within_s=180)
 
     def is_at_rest(self) -> bool:
         """Every raw record is through the stream, learned (or held out), rehearsed, and served."""
@@ -132,3 +148,16 @@ class River:
         version = self.store.promoted()
         assert version is not None
         return list(line_of(self.store, version, whole=True))
+
+
+def riverrun(river: River, *arguments: str, stdin: bytes = b"") -> str:
+    """What another terminal would see; fails when the command does."""
+    done = subprocess.run(
+        [sys.executable, "-m", "riverrun", *arguments, "--data-dir", str(river.settings.data_dir)],
+        input=stdin,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode()

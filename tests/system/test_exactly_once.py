@@ -10,7 +10,6 @@ size, with its figures on standard output:
 import json
 import os
 import random
-import signal
 import threading
 import time
 from collections import Counter, defaultdict
@@ -145,19 +144,6 @@ class Books:
         assert len(learned) + len(held_out) + len(rejected) == len(self.every), "sums differ"
 
 
-def kill(river: River, name: str) -> None:
-    """SIGKILL, and wait until the process is there again."""
-    process = river.look().process(name)
-    assert process.pid is not None
-    os.kill(process.pid, signal.SIGKILL)
-
-    def is_back() -> bool:
-        now = river.look().process(name)
-        return now.state == "ready" and now.pid != process.pid
-
-    wait_until(is_back, f"{name} is up again", within_s=180)
-
-
 def num_done(river: River) -> int:
     """Documents that the promoted version has learned or held out, over its whole life."""
     version = river.store.promoted()
@@ -214,7 +200,7 @@ def test_every_record_is_learned_once_rejected_once_or_held_out(flooded: River) 
 
             wait_until(is_here, f"{point:.0%} are there", within_s=WITHIN_S)
             time.sleep(chance.uniform(0, 0.5))
-            kill(river, name)
+            river.kill(name)
         producer.allowed = NUM_RECORDS
         wait_until(lambda: producer.is_done, "everything is sent", within_s=WITHIN_S)
     wait_until(

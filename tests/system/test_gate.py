@@ -5,8 +5,6 @@ the loop alone; here versions are pruned, processes die, and somebody asks all t
 """
 
 import json
-import os
-import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -25,8 +23,7 @@ from riverrun.store import Manifest
 from riverrun.supervisor import System
 from tests.learner.gate.river import sentences
 from tests.learner.test_poison import CLOSE, garbage, shuffled
-from tests.system.river import River, wait_until
-from tests.system.test_river import riverrun
+from tests.system.river import River, riverrun, wait_until
 
 LEARNER = LearnerSettings(
     # Neither replay nor a second pass: poison does its harm within ten steps, not a hundred.
@@ -142,16 +139,6 @@ def rolled_back(river: River, source: str) -> list[Manifest]:
     ]
 
 
-def kill_learner(river: River) -> None:
-    """SIGKILL, and wait until another process is in its place."""
-    pid = river.look().process("learner").pid
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
-    wait_until(
-        lambda: river.look().process("learner").pid not in (None, pid), "the learner is there again"
-    )
-
-
 def sources(river: River) -> dict[Place, str]:
     """Of every clean record, by its raw place."""
     return {
@@ -183,12 +170,12 @@ def test_poison_is_rolled_back_while_answers_run_and_clean_text_is_learned_on(
         wait_until(lambda: rolled_back(river, source) != [], "a version is rolled back")
         [rolled] = rolled_back(river, source)
         if is_killed:
-            kill_learner(river)
+            river.kill("learner", until_ready=False)
             side = river.workspace.root / "learner" / "undo"
             wait_until(
                 lambda: side.exists() or promoted(river).replaces == rolled.run, "it goes on"
             )
-            kill_learner(river)
+            river.kill("learner", until_ready=False)
         sent = send(river, sentences(60, seed=len(source)), CLEAN)
         wait_until(
             lambda: promoted(river).replaces == rolled.run and serves(river, sent),

@@ -1,9 +1,7 @@
 """The whole river: from a producer's record to a token, and back."""
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -14,20 +12,7 @@ from riverrun.client import Client
 from riverrun.demo.load import Load
 from riverrun.errors import RiverrunError
 from riverrun.produce import RawProducer, Record, produce
-from tests.system.river import River, wait_until
-
-
-def riverrun(river: River, *arguments: str, stdin: bytes = b"") -> str:
-    """What another terminal would see; fails when the command does."""
-    done = subprocess.run(
-        [sys.executable, "-m", "riverrun", *arguments, "--data-dir", str(river.settings.data_dir)],
-        input=stdin,
-        capture_output=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    return done.stdout.decode()
+from tests.system.river import River, riverrun, wait_until
 
 
 def traced_texts(river: River) -> list[str]:
@@ -112,17 +97,7 @@ def test_whatever_is_killed_every_record_is_learned_once_or_rejected_once(river:
     try:
         wait_until(lambda: len(sent) > 5, "text flows")
         for name in ("stream", "learner", "broker", "learner", "stream"):
-            process = river.look().process(name)
-            assert process.pid is not None
-            restarts = process.restarts or 0
-            os.kill(process.pid, signal.SIGKILL)
-            wait_until(
-                lambda name=name, restarts=restarts: (  # type: ignore[misc]
-                    (river.look().process(name).restarts or 0) > restarts
-                    and river.look().process(name).state == "ready"
-                ),
-                f"{name} is up again",
-            )
+            river.kill(name)
         load.start()
         wait_until(lambda: load.tokens > 0, "answers come")
     finally:
@@ -151,15 +126,7 @@ def test_whatever_is_killed_every_record_is_learned_once_or_rejected_once(river:
 @pytest.mark.timeout(300)
 def test_serving_killed_comes_back_with_the_promoted_version(river: River) -> None:
     process = river.look().process("serving")
-    assert process.pid is not None
-    os.kill(process.pid, signal.SIGKILL)
-    wait_until(
-        lambda: (
-            (river.look().process("serving").restarts or 0) > (process.restarts or 0)
-            and river.look().process("serving").state == "ready"
-        ),
-        "serving is up again",
-    )
+    river.kill("serving")
     assert river.address("serving") == process.address, "clients would not find it"
     with river.client() as client:
         answer = client.generate("The ferry", max_tokens=4)

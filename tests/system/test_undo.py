@@ -7,8 +7,7 @@ import pytest
 from riverrun.client import Client
 from riverrun.errors import RequestFailed
 from riverrun.produce import Record, produce
-from tests.system.river import River, wait_until
-from tests.system.test_river import riverrun
+from tests.system.river import River, riverrun, wait_until
 
 WAIT_S = 120.0
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from learner.pretrain.corpus import Piece
 from riverrun.cli import main
@@ -20,6 +19,7 @@ from riverrun.errors import InvalidValue
 from riverrun.records import Document, Message, encode
 from riverrun.settings import Settings
 from tests.learner.pretrain import small
+from tests.torch_settings import as_they_were
 
 ROOT = Path(__file__).parents[3]
 KILLS = int(os.environ.get("RIVERRUN_TEST_KILLS", "2"))
@@ -34,10 +34,8 @@ NUMBERS = (
 
 @pytest.fixture(autouse=True)
 def _threads() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    yield
-    torch.use_deterministic_algorithms(False)
-    torch.set_num_threads(threads)
+    with as_they_were():
+        yield
 
 
 @pytest.fixture(scope="module")
