@@ -4,7 +4,8 @@ A whole system with text enough to learn without a pause. Three kinds of windows
 at half of its capacity while the learner trains; the same while the learner is stopped (SIGSTOP: a
 pause that costs nothing); training alone. Each is compared with the other kinds of its own round,
 and the medians of the rounds are told. Capacity is what clients in a closed loop get while the
-learner is stopped.
+learner is stopped. Answers come as the settings say: `--set serving.chunk_interval_s=0` makes each
+token a message, and costs serving and client more of the processor.
 """
 
 import asyncio
@@ -31,20 +32,29 @@ from riverrun.workspace import Workspace
 
 READY_S = 600.0
 CAPACITY_CLIENTS = 8
-POLL_S = 0.1
+POLL_S = 0.05
+EDGE_S = 1.0
+"""Of a window's end, in which the learner is asked for its last step; it is not asked in between,
+since asking takes processor time."""
 
 
 class Interference(msgspec.Struct, frozen=True, kw_only=True):
-    """p99_ratio: of the time between tokens, training by not training. train_kept: tokens learned
-    a second while serving, by those without. Medians of `rounds`.
+    """Latencies with training by those without, medians of `rounds`. p50_ratio, p99_ratio: of the
+    time between two messages of an answer, which are `chunk_interval_s` apart at least; first:
+    until the first one; total: until the last one. train_kept: tokens learned a second while
+    serving, by those without.
     """
 
     model: str
     rounds: int
     window_s: float
     requests_per_s: float
+    chunk_interval_s: float
     p50_ratio: float
     p99_ratio: float
+    first_p99_ratio: float
+    total_p50_ratio: float
+    total_p99_ratio: float
     train_kept: float
     p99_training_s: float
     p99_idle_s: float
@@ -82,23 +92,25 @@ class _Learner:
             time.sleep(0.1)
 
     async def rate(self, seconds: float) -> float:
-        """Tokens learned a second: from the first step's end within so long to the last one's."""
-        ends: list[tuple[float, float]] = []
+        """Tokens learned a second, from a step's end at the window's begin to one at its end."""
         deadline = time.perf_counter() + seconds
-        last = await asyncio.to_thread(self.tokens)
+        first_at, first = await self._end_of_step(deadline)
+        await asyncio.sleep(max(0.0, deadline - EDGE_S - time.perf_counter()))
+        last_at, last = await self._end_of_step(deadline)
+        return (last - first) / (last_at - first_at)
+
+    async def _end_of_step(self, deadline: float) -> tuple[float, float]:
+        """When the next step ends, and the tokens learned by then."""
+        before = await asyncio.to_thread(self.tokens)
         while time.perf_counter() < deadline:
             await asyncio.sleep(POLL_S)
             tokens = await asyncio.to_thread(self.tokens)
-            if tokens != last:
-                ends.append((time.perf_counter(), tokens))
-                last = tokens
-        if len(ends) < 2:
-            raise RiverrunError(
-                f"{len(ends)} steps ended within {seconds:g} s: "
-                "measure for longer (--seconds), or send more --records"
-            )
-        (first_at, first), (last_at, last) = ends[0], ends[-1]
-        return (last - first) / (last_at - first_at)
+            if tokens != before:
+                return time.perf_counter(), tokens
+        raise RiverrunError(
+            "no step ended within a window's first or last second: "
+            "measure for longer (--seconds), or send more --records"
+        )
 
 
 def run(
@@ -109,11 +121,8 @@ def run(
     tell: Callable[[str], None],
 ) -> Interference:
     """On a fresh system of `settings`, in a temporary data directory."""
-    serving = settings.serving.model_copy(update={"chunk_interval_s": 0.0})
     with tempfile.TemporaryDirectory(prefix="riverrun-bench-") as scratch:
-        settings = settings.model_copy(
-            update={"data_dir": Path(scratch) / "data", "serving": serving}
-        )
+        settings = settings.model_copy(update={"data_dir": Path(scratch) / "data"})
         with System(settings) as system:
             system.wait_ready(READY_S)
             address = Workspace(settings.data_dir).wait_ready("serving", 10).address
@@ -125,7 +134,7 @@ def run(
                 learner.stop()
                 try:
                     return asyncio.run(
-                        _measure(settings.model, address, learner, num_rounds, window_s, tell)
+                        _measure(settings, address, learner, num_rounds, window_s, tell)
                     )
                 finally:
                     learner.go_on()
@@ -150,7 +159,7 @@ def _fill(
 
 
 async def _measure(
-    model: str,
+    settings: Settings,
     address: str,
     learner: _Learner,
     num_rounds: int,
@@ -185,16 +194,22 @@ async def _measure(
                     idle.append(await serve())
             tell(
                 f"round {number + 1}: p99 {percentile(training[-1].gaps_s, 0.99) * 1e3:.2f} / "
-                f"{percentile(idle[-1].gaps_s, 0.99) * 1e3:.2f} ms, training kept {kept[-1]:.2f}"
+                f"{percentile(idle[-1].gaps_s, 0.99) * 1e3:.2f} ms, of an answer "
+                f"{percentile(training[-1].total_s, 0.99) * 1e3:.0f} / "
+                f"{percentile(idle[-1].total_s, 0.99) * 1e3:.0f} ms, training kept {kept[-1]:.2f}"
             )
     seen_all = [*training, *idle]
     return Interference(
-        model=model,
+        model=settings.model,
         rounds=num_rounds,
         window_s=window_s,
         requests_per_s=round(rate, 3),
-        p50_ratio=round(_ratio(training, idle, 0.5), 3),
-        p99_ratio=round(_ratio(training, idle, 0.99), 3),
+        chunk_interval_s=settings.serving.chunk_interval_s,
+        p50_ratio=_ratio(training, idle, gaps, 0.5),
+        p99_ratio=_ratio(training, idle, gaps, 0.99),
+        first_p99_ratio=_ratio(training, idle, lambda seen: seen.first_s, 0.99),
+        total_p50_ratio=_ratio(training, idle, lambda seen: seen.total_s, 0.5),
+        total_p99_ratio=_ratio(training, idle, lambda seen: seen.total_s, 0.99),
         train_kept=round(statistics.median(kept), 3),
         p99_training_s=round(_median(training, 0.99), 5),
         p99_idle_s=round(_median(idle, 0.99), 5),
@@ -215,11 +230,16 @@ async def _capacity(client: AsyncClient, window_s: float) -> float:
     return len(seen.total_s) / window_s
 
 
-def _ratio(some: list[Seen], others: list[Seen], share: float) -> float:
+def gaps(seen: Seen) -> list[float]:
+    return seen.gaps_s
+
+
+def _ratio(
+    some: list[Seen], others: list[Seen], times: Callable[[Seen], list[float]], share: float
+) -> float:
     pairs = zip(some, others, strict=True)
-    return statistics.median(
-        percentile(one.gaps_s, share) / percentile(other.gaps_s, share) for one, other in pairs
-    )
+    ratios = [percentile(times(a), share) / percentile(times(b), share) for a, b in pairs]
+    return round(statistics.median(ratios), 3)
 
 
 def _median(seen: list[Seen], share: float) -> float:

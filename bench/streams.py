@@ -1,8 +1,9 @@
 """Streams of a load, on one event loop: when each token came, and how it ended.
 
 Closed loop: so many clients, each asks again as soon as it has its answer. Open loop: requests at a
-rate, whatever the server does. Each token is a message (`serving.chunk_interval_s` 0), so the
-times are those that a client sees. Called by the benches of serving.
+rate, whatever the server does. Times are those that a client sees: of messages, which hold the
+tokens of `serving.chunk_interval_s`, or one token each where that is 0. Called by the benches of
+serving.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from riverrun.errors import RequestFailed
 class Seen:
     """What clients saw, in seconds.
 
-    refused: told to come again. failed: ended with another error, by code.
+    gaps_s: between two messages of an answer. refused: told to come again. failed: ended with another error, by code.
     """
 
     gaps_s: list[float] = field(default_factory=list)

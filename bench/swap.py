@@ -29,8 +29,9 @@ TIE = 1e-4
 
 
 class Swap(msgspec.Struct, frozen=True, kw_only=True):
-    """p99_ratio: between tokens, of all swap windows by all steady ones; median_ratio: of the
-    windows' own ratios the median. ties: answers that rounding decided, see `count_mixed`.
+    """p99_ratio: between two messages of an answer, which are `chunk_interval_s` apart at least, of
+    all swap windows by all steady ones; median_ratio: of the windows' own ratios the median; total:
+    of whole answers. ties: answers that rounding decided, see `count_mixed`.
     """
 
     model: str
@@ -40,9 +41,11 @@ class Swap(msgspec.Struct, frozen=True, kw_only=True):
     failed: int
     mixed: int
     ties: int
+    chunk_interval_s: float
     p50_ratio: float
     p99_ratio: float
     median_ratio: float
+    total_p99_ratio: float
     p99_swaps_s: float
     p99_steady_s: float
     swaps_per_s: float
@@ -90,7 +93,7 @@ def run(
         tell(f"{len(answers)} answers: each against the weights that it names")
         tokenizer = Tokenizer(store.model_files(served.data_dir))
         mixed, ties = count_mixed(answers, tokenizer)
-    return _result(measured, num_clients, mixed, ties)
+    return _result(measured, num_clients, mixed, ties, served.serving.chunk_interval_s)
 
 
 class _Measured(msgspec.Struct):
@@ -200,9 +203,13 @@ def count_mixed(answers: list[Checked], tokenizer: Tokenizer) -> tuple[int, int]
     return mixed, ties
 
 
-def _result(measured: _Measured, num_clients: int, mixed: int, ties: int) -> Swap:
+def _result(
+    measured: _Measured, num_clients: int, mixed: int, ties: int, chunk_interval_s: float
+) -> Swap:
     swapping = [gap for seen in measured.swapping for gap in seen.gaps_s]
     steady = [gap for seen in measured.steady for gap in seen.gaps_s]
+    slow = [total for seen in measured.swapping for total in seen.total_s]
+    usual = [total for seen in measured.steady for total in seen.total_s]
     windows = [*measured.swapping, *measured.steady]
     ratios = [
         percentile(one.gaps_s, 0.99) / percentile(other.gaps_s, 0.99)
@@ -216,9 +223,11 @@ def _result(measured: _Measured, num_clients: int, mixed: int, ties: int) -> Swa
         failed=sum(seen.refused + sum(seen.failed.values()) for seen in windows),
         mixed=mixed,
         ties=ties,
+        chunk_interval_s=chunk_interval_s,
         p50_ratio=round(percentile(swapping, 0.5) / percentile(steady, 0.5), 3),
         p99_ratio=round(percentile(swapping, 0.99) / percentile(steady, 0.99), 3),
         median_ratio=round(statistics.median(ratios), 3),
+        total_p99_ratio=round(percentile(slow, 0.99) / percentile(usual, 0.99), 3),
         p99_swaps_s=round(percentile(swapping, 0.99), 5),
         p99_steady_s=round(percentile(steady, 0.99), 5),
         swaps_per_s=round(measured.num_swaps / measured.swapping_s, 2),

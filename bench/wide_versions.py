@@ -78,10 +78,7 @@ def served_alone(settings: Settings) -> Iterator[tuple[Settings, str]]:
         files = Path(scratch) / "model"
         files.mkdir()
         tiny.write(files)
-        serving = settings.serving.model_copy(update={"chunk_interval_s": 0.0})
-        settings = settings.model_copy(
-            update={"data_dir": Path(scratch) / "data", "model": "tiny", "serving": serving}
-        )
+        settings = settings.model_copy(update={"data_dir": Path(scratch) / "data", "model": "tiny"})
         store = store_of(settings)
         store.put_model([files / name for name in MODEL_FILES])
         publish(store, 1)
@@ -106,7 +103,7 @@ class Publisher:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            start_new_session=True,
+            process_group=0,
         )
 
     def __enter__(self) -> Self:
@@ -135,7 +132,7 @@ def main() -> None:
     """Publish for each line of standard input; print the id."""
     import torch
 
-    step_back(10)
+    step_back(None)
     torch.set_num_threads(1)
     store = VersionStore(sys.argv[1])
     for line in sys.stdin:

@@ -17,8 +17,7 @@ from riverrun.workspace import Workspace
 def run(settings: Settings) -> None:
     """Be the learner until the process is asked to stop."""
     prepare_to_learn()
-    # With several threads a step waits for the one on serving's core, so then the session stays.
-    step_back(settings.learner.nice, with_session=threads_of(settings) == 1)
+    step_back(settings.learner.nice, num_threads=threads_of(settings))
     workspace = Workspace(settings.data_dir)
     directory = workspace.directory("learner")
     length_s = settings.learner.lease_s

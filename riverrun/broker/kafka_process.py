@@ -153,7 +153,7 @@ class KafkaProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             # Ctrl-C in a terminal is for us: Kafka ends after those who write to it.
-            start_new_session=True,
+            process_group=0,
         )
         assert self._java.stdout is not None, "it is a pipe"
         self.log.follow(self._java.stdout)

@@ -215,5 +215,12 @@ class LearnerSettings(Section):
         description="Threads of torch. 0: all cores, and one for `tiny`, whose products are too "
         "small to share: a core stays free for serving.",
     )
-    nice: int = Field(10, ge=0, le=19, description="Lower priority, so that serving comes first.")
+    nice: int | None = Field(
+        None,
+        ge=0,
+        le=19,
+        description="Lower priority, so that serving comes first. Without a number one thread "
+        "learns only while no other process wants the core (set one where all cores are always "
+        "busy), and several are a little nice.",
+    )
     metrics_port: int = Field(0, ge=0, le=65535, description="Port of /metrics; 0: a free one.")

@@ -1,6 +1,7 @@
 """One child process: its start, its end, its log.
 
-A child leads its own session, so that Ctrl-C reaches only the supervisor; its standard input is a
+A child leads a process group, so that Ctrl-C reaches only the supervisor, within the supervisor's
+session, so that priorities count between children (`riverrun/priority.py`). Its standard input is a
 pipe that ends when the supervisor dies, however it dies. Called by `System` on one thread. Knows
 nothing of restarts.
 """
@@ -62,7 +63,7 @@ class Child:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=child_environment(),
-                start_new_session=True,
+                process_group=0,
             )
         self.started_s = time.monotonic()
         self.ready_s = None
@@ -85,7 +86,7 @@ class Child:
     def collect(self) -> int | None:
         """The exit code once the process has ended, and None before; negative for a signal.
 
-        What the process left behind in its session (Kafka's JVM, when its keeper was killed) is
+        What the process left behind in its group (Kafka's JVM, when its keeper was killed) is
         killed before the process is reaped, while its number cannot belong to anybody else.
         """
         process = self._process

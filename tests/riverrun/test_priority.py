@@ -1,64 +1,44 @@
-"""Stepping back: the process, and its session where it leads one."""
+"""Stepping back: what the kernel says of a process that did, and of the threads it starts."""
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 SHOW = """
-import os, sys
-from pathlib import Path
+import os, sys, threading
 from riverrun.priority import step_back
-step_back(7, autogroup=Path(sys.argv[1]))
-print(os.nice(0))
+nice, num_threads = sys.argv[1:]
+step_back(None if nice == "none" else int(nice), num_threads=int(num_threads))
+def show():
+    policy = os.sched_getscheduler(0) if hasattr(os, "SCHED_IDLE") else 0
+    print(policy == getattr(os, "SCHED_IDLE", None), os.getpriority(os.PRIO_PROCESS, 0))
+thread = threading.Thread(target=show)
+thread.start()
+thread.join()
 """
 
 
-def stepped_back(group: Path, *, leads: bool) -> int:
-    done = subprocess.run(
-        [sys.executable, "-c", SHOW, str(group)],
-        capture_output=True,
-        text=True,
-        check=True,
-        start_new_session=leads,
-    )
-    return int(done.stdout)
+def stepped_back(nice: str, num_threads: int) -> tuple[bool, int]:
+    """Whether a thread that started afterwards is idle, and how nice it is above the starter."""
+    command = [sys.executable, "-c", SHOW, nice, str(num_threads)]
+    is_idle, value = subprocess.run(
+        command, capture_output=True, text=True, check=True
+    ).stdout.split()
+    unchanged = [sys.executable, "-c", "import os; print(os.nice(0))"]
+    before = subprocess.run(unchanged, capture_output=True, text=True, check=True).stdout
+    return is_idle == "True", int(value) - int(before)
 
 
-def test_whoever_leads_a_session_lowers_its_group_too(tmp_path: Path) -> None:
-    group = tmp_path / "autogroup"
-    group.write_text("0")
-    assert stepped_back(group, leads=True) == min(19, os.nice(0) + 7)
-    assert group.read_text() == "7"
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the class")
+def test_one_thread_runs_only_while_nobody_else_wants_the_core() -> None:
+    assert stepped_back("none", 1) == (True, 0)
 
 
-def test_a_session_that_others_share_is_left_alone(tmp_path: Path) -> None:
-    group = tmp_path / "autogroup"
-    group.write_text("0")
-    stepped_back(group, leads=False)
-    assert group.read_text() == "0"
+def test_several_threads_are_a_little_nice() -> None:
+    assert stepped_back("none", 2) == (False, 3)
 
 
-def test_a_kernel_without_groups_is_no_error(tmp_path: Path) -> None:
-    stepped_back(tmp_path / "nothing", leads=True)
-    assert not (tmp_path / "nothing").exists()
-
-
-@pytest.mark.skipif(
-    not Path("/proc/self/autogroup").exists(), reason="this kernel groups no tasks by session"
-)
-def test_the_kernel_takes_the_group_s_priority() -> None:
-    show = (
-        "from riverrun.priority import AUTOGROUP, step_back\n"
-        "step_back(7)\nprint(AUTOGROUP.read_text())"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", show],
-        capture_output=True,
-        text=True,
-        check=True,
-        start_new_session=True,
-    )
-    assert done.stdout.split()[-2:] == ["nice", "7"]
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_a_nice_value_that_was_set_is_taken(num_threads: int) -> None:
+    assert stepped_back("7", num_threads) == (False, 7)

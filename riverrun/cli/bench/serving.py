@@ -91,7 +91,7 @@ def swap(
     interval: float,
     json_file: Path | None,
 ) -> None:
-    """Versions swapped under load: time between tokens meanwhile, by that without any swap.
+    """Versions swapped under load: time between messages meanwhile, by that without any swap.
 
     Every answer is held against the version that it names, by an independent full forward. The
     model is tiny's, with random weights.
@@ -105,9 +105,11 @@ def swap(
         f"{result.swaps} swaps ({result.swaps_per_s:g} a second) under {result.clients} clients, "
         f"{result.tokens_per_s:g} tokens/s: {result.requests} requests, {result.failed} failed, "
         f"{result.mixed} mixed, {result.ties} decided by rounding\n"
-        f"between tokens, with swaps / steady: p99 {result.p99_swaps_s * 1e3:.2f} / "
+        f"between messages (serving.chunk_interval_s {result.chunk_interval_s:g}), with swaps / "
+        f"steady: p99 {result.p99_swaps_s * 1e3:.2f} / "
         f"{result.p99_steady_s * 1e3:.2f} ms, ratio {result.p99_ratio:.3f} (median of windows "
-        f"{result.median_ratio:.3f}), p50 ratio {result.p50_ratio:.3f}"
+        f"{result.median_ratio:.3f}), p50 {result.p50_ratio:.3f}; an answer's p99 "
+        f"{result.total_p99_ratio:.3f}"
     )
     write_figures(json_file, {"swap": result})
 
@@ -201,9 +203,11 @@ def interference(
     click.echo(
         f"{result.model}, {result.requests_per_s:g} requests/s (half of capacity), medians of "
         f"{result.rounds} rounds, {result.failed} failed\n"
-        f"between tokens, training on / off: p99 {result.p99_training_s * 1e3:.2f} / "
-        f"{result.p99_idle_s * 1e3:.2f} ms, ratio {result.p99_ratio:.3f}, "
-        f"p50 ratio {result.p50_ratio:.3f}\n"
+        f"between messages (serving.chunk_interval_s {result.chunk_interval_s:g}), training on / "
+        f"off: p99 {result.p99_training_s * 1e3:.2f} / {result.p99_idle_s * 1e3:.2f} ms, ratio "
+        f"{result.p99_ratio:.3f}, p50 {result.p50_ratio:.3f}\n"
+        f"ratios of the first message's p99 {result.first_p99_ratio:.3f}, of an answer's p50 "
+        f"{result.total_p50_ratio:.3f} and p99 {result.total_p99_ratio:.3f}\n"
         f"training: {result.train_alone_tokens_per_s:,.0f} tokens/s alone, "
         f"{result.train_kept:.1%} of it kept while serving"
     )
