@@ -22,7 +22,8 @@ from riverrun.errors import RequestFailed
 class Seen:
     """What clients saw, in seconds.
 
-    gaps_s: between two messages of an answer. refused: told to come again. failed: ended with another error, by code.
+    gaps_s: between two messages of an answer. refused: told to come again. failed: ended with
+    another error, by code.
     """
 
     gaps_s: list[float] = field(default_factory=list)
