@@ -76,7 +76,7 @@ class Gate:
 
     def affords(self) -> bool:
         """False when the candidate has to wait a little; it costs nothing to ask."""
-        return not self._rules or self.purse.affords("panel", LEAST_TOKENS)
+        return not self._rules or self.purse.affords(panel=LEAST_TOKENS, broken=1, copy=1)
 
     def decide(self, state: State, occasion: str) -> Decided:
         """Judge what would be served now. occasion: why a version is made, in words."""
@@ -144,7 +144,9 @@ class Gate:
         usual_s = self.purse.usual_s("panel")
         tokens = self._settings.panel_tokens
         if usual_s > 0:
-            tokens = min(tokens, max(LEAST_TOKENS, int(self.purse.saved_s / usual_s)))
+            # A candidate that is promoted is copied yet.
+            left_s = self.purse.saved_s - self.purse.usual_s("copy")
+            tokens = min(tokens, max(LEAST_TOKENS, int(left_s / usual_s)))
         sheets = panel(state.held_out, self._surprise.num_tokens, tokens)
         if len(sheets) < self._settings.least_texts:
             self._on_learned(state, weights, numbers)

@@ -12,8 +12,6 @@ from contextlib import contextmanager
 
 LONGEST_SAVED_S = 15.0
 """A quiet hour does not pay for a storm of judging."""
-FIRST_S = 0.1
-"""There at the beginning: the first candidate does not wait."""
 FORGET = 0.8
 """Of the usual cost of a kind of work that one more measurement leaves."""
 
@@ -25,7 +23,7 @@ class Purse:
         self._share = share
         self._now = now
         self._began = self._last = now()
-        self._saved_s = FIRST_S
+        self._saved_s = 0.0
         self._costs: dict[str, float] = {}
         self.spent_s = self._told_s = 0.0
 
@@ -41,9 +39,13 @@ class Purse:
         self._last = now
         return self._saved_s
 
-    def affords(self, work: str, num: float = 1.0) -> bool:
-        """Whether `num` units of `work` are paid for, by what they usually cost."""
-        return self.saved_s >= self.usual_s(work) * num and self.saved_s > 0
+    def affords(self, **units: float) -> bool:
+        """Whether so many units of each kind of work are paid for, by what they usually cost.
+
+        What was never done is thought to cost nothing, so the first candidate does not wait.
+        """
+        cost_s = sum(self.usual_s(work) * num for work, num in units.items())
+        return self.saved_s >= cost_s and self.saved_s > 0
 
     @contextmanager
     def paying(self, work: str, num: float = 1.0) -> Iterator[None]:

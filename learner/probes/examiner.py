@@ -94,7 +94,7 @@ class Examiner:
             found.numbers["control_ratio"] = math.exp(min(change, 20.0))
         for group in self._due():
             tasks = self._groups[group]
-            if not purse.affords("probe", self._scorer.num_tokens(tasks)):
+            if not purse.affords(probe=self._scorer.num_tokens(tasks)):
                 self._metrics.probes_skipped.labels(group, "time").inc()
                 self._due_at[group] = time.monotonic() + self._interval_s
                 continue

@@ -52,6 +52,8 @@ class Answers:
     async def _answer(self, request: web.Request, asked: Asked, shape: Shape) -> web.StreamResponse:
         engine, _ = self._state.require()
         most = asked.default_max_tokens or engine.cache.context_tokens
+        if asked.wait_s is not None:
+            current_call().deadline = time.monotonic() + asked.wait_s
         async with aclosing(answer(self._state, asked.request, most)) as deltas:
             if asked.streams:
                 return await _stream(request, asked, shape, deltas)
@@ -105,6 +107,9 @@ async def _stream(
             request[STREAM] = response
             if shape.opening is not None:
                 await send([shape.opening])
+        if delta.switched is not None:
+            # An answer that follows: what comes from now on is the newer version's.
+            envelope["system_fingerprint"] = delta.switched.manifest.version
         reason = None if delta.end is None else delta.end.reason
         logprobs = delta.logprobs if has_logprobs else None
         if delta.text or logprobs:

@@ -10,6 +10,7 @@ from typing import Any
 from riverrun.errors import InvalidValue, UnknownModel
 from riverrun.v1 import generation_pb2 as pb
 from serving.http.fields import Fields, plain_text
+from serving.http.version_field import fill_version
 from serving.sequence import MAX_LOGPROBS
 
 COMPLETION_MAX_TOKENS = 16
@@ -57,13 +58,15 @@ ROLE_NAMES = {"developer": "system"}
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """`model`: as the caller names it. `default_max_tokens`: None for all that fits."""
+    """`model`: as the caller names it. `default_max_tokens`: None for all that fits. `wait_s`: for
+    weights that are not live yet; None takes `serving.max_version_wait_s`."""
 
     request: pb.GenerateRequest | pb.ChatRequest
     model: str
     default_max_tokens: int | None
     streams: bool
     includes_usage: bool
+    wait_s: float | None
 
 
 def completion_of(body: dict[str, Any], served: str) -> Asked:
@@ -123,6 +126,7 @@ def _asked(
     request.stop.extend(_stops(fields.take("stop")))
     _fill_sampling(fields, request.sampling)
     streams = fields.flag("stream")
+    wait_s = fill_version(fields, request.version, streams=streams)
     includes_usage = False
     options = fields.object("stream_options")
     if options is not None:
@@ -133,7 +137,7 @@ def _asked(
         options.finish()
     fields.ignore(IGNORED)
     fields.finish()
-    return Asked(request, model, default_max_tokens, streams, includes_usage)
+    return Asked(request, model, default_max_tokens, streams, includes_usage, wait_s)
 
 
 def _model(fields: Fields, request: pb.GenerateRequest | pb.ChatRequest, served: str) -> str:

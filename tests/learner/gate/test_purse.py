@@ -17,11 +17,27 @@ def test_work_that_is_always_done_when_it_is_afforded_takes_its_share() -> None:
     clock = Clock()
     purse = Purse(0.15, clock)
     for _ in range(20_000):
-        if purse.affords("panel", 10):
+        if purse.affords(panel=10):
             with purse.paying("panel", 10):
                 clock.now_s += 0.7
         clock.now_s += 0.05
     assert purse.spent_share() == pytest.approx(0.15, abs=0.01)
+
+
+def test_the_share_is_kept_from_the_first_minute_on() -> None:
+    clock = Clock()
+    purse = Purse(0.15, clock)
+    worst = 0.0
+    for _ in range(600):
+        if purse.affords(panel=10, copy=1):
+            with purse.paying("panel", 10):
+                clock.now_s += 0.03
+            with purse.paying("copy"):
+                clock.now_s += 0.02
+            if clock.now_s > 2:
+                worst = max(worst, purse.spent_share())
+        clock.now_s += 0.05
+    assert 0.1 < worst <= 0.15 + 1e-9
 
 
 def test_a_quiet_time_does_not_pay_for_a_storm() -> None:

@@ -60,6 +60,17 @@ BAD_COMPLETIONS: list[tuple[dict[str, Any], str]] = [
     ({"presence_penalty": 1}, "presence_penalty"),
     ({"logit_bias": {"5": 100}}, "logit_bias"),
     ({"no_such_parameter": 1}, "no_such_parameter"),
+    ({"version": "newest"}, "version"),
+    ({"version": {"step": 3}}, "version.step"),
+    ({"version": {"min_step": -1}}, "version.min_step"),
+    ({"version": {"after": [41]}}, "version.after"),
+    ({"version": {"after": {"-1": 41}}}, "version.after"),
+    ({"version": {"after": {"0": "41"}}}, "version.after.0"),
+    ({"version": {"after": {"0": -1}}}, "version.after.0"),
+    ({"version": {"follow": True}}, "version.follow"),
+    ({"version": {"wait_s": -1}}, "version.wait_s"),
+    ({"version": {"id": "a", "min_step": 1}}, "version.id"),
+    ({"model": "tiny@a", "version": {"id": "b"}}, "version.id"),
 ]
 BAD_CHATS: list[tuple[dict[str, Any], str]] = [
     ({"messages": None}, "messages"),

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import openai
@@ -10,7 +11,13 @@ import pytest
 from riverrun.client import Client
 from tests.serving.http.conftest import openai_client
 from tests.serving.published import Published
-from tests.serving.running_server import RunningServer, held_engine, running_server, wait_for
+from tests.serving.running_server import (
+    RunningServer,
+    held_engine,
+    running_server,
+    slowed_engine,
+    wait_for,
+)
 
 MESSAGES = [{"role": "user", "content": "hello river"}]
 
@@ -179,6 +186,54 @@ def test_a_stream_keeps_its_version_and_the_next_one_takes_the_new(
     assert "".join(c.choices[0].text for c in chunks) == published.greedy(first, "x", 200)
     after = ai.completions.create(model="tiny", prompt="x", max_tokens=5, temperature=0)
     assert after.system_fingerprint == second
+
+
+def test_the_field_version_waits_for_a_step_or_an_offset(
+    published: Published, server: RunningServer, ai: openai.OpenAI
+) -> None:
+    def asked(**choice: object) -> openai.types.Completion:
+        return ai.completions.create(
+            model="tiny", prompt="x", max_tokens=9, temperature=0, extra_body={"version": choice}
+        )
+
+    with pytest.raises(openai.APIStatusError) as early:
+        asked(min_step=5, wait_s=0.2)
+    assert (early.value.status_code, early.value.code) == (504, "version_not_yet")
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [
+            pool.submit(asked, min_step=5, wait_s=60),
+            pool.submit(asked, after={"0": 49}, wait_s=60),
+        ]
+        wait_for(lambda: server.metric("riverrun_serving_version_waits") == 2, "both wait")
+        fifth = published.publish(5)
+        answers = [one.result(60) for one in waiting]
+    for answer in answers:
+        assert answer.system_fingerprint == fifth
+        assert answer.choices[0].text == published.greedy(fifth, "x", 9)
+    assert asked(id=fifth).system_fingerprint == fifth
+
+
+def test_an_event_of_a_stream_that_follows_names_the_version_that_made_it(
+    published: Published, ai: openai.OpenAI
+) -> None:
+    first = live(published)
+    with slowed_engine(0.01):
+        stream = ai.completions.create(
+            model="tiny",
+            prompt="follow",
+            max_tokens=220,
+            temperature=0,
+            stream=True,
+            extra_body={"version": {"follow": True}},
+        )
+        chunks = [next(stream)]
+        second = published.publish(2)
+        chunks += list(stream)
+    names = [chunk.system_fingerprint for chunk in chunks]
+    assert list(dict.fromkeys(names)) == [first, second]
+    old = "".join(c.choices[0].text for c in chunks if c.system_fingerprint == first)
+    assert old
+    assert published.greedy(first, "follow", 220).startswith(old)
 
 
 def test_a_full_server_says_429_and_when_to_come_again(published: Published) -> None:
