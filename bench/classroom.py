@@ -1,7 +1,7 @@
-"""A model that learns as the learner does, from texts at hand: steps, rehearsal and journal.
+"""A model that learns as the learner does, from texts at hand: steps, rehearsal, journal and gate.
 
-Not in it: Kafka, checkpoints, and the store; `served` gives what a version would hold. Called by
-`facts.py`.
+Not in it: Kafka, checkpoints, and the store; `served` gives what the newest promoted version holds.
+Called by `facts.py`.
 """
 
 import tempfile
@@ -12,16 +12,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from bench.gatekeeper import Gatekeeper
 from learner.arrival import Arrival, ranges_of
 from learner.assembly import Assembly
+from learner.content import content_of
 from learner.entries import Learned
 from learner.journal import Journal
 from learner.origin import Origin
 from learner.origin_fill import fill
-from learner.recipe import Recipe
+from learner.recipe import Kind, Recipe
 from learner.state import State
 from riverrun.model import files
 from riverrun.records import Document
+from riverrun.settings import Settings
 from riverrun.tokenizer import Tokenizer
 
 
@@ -41,14 +44,19 @@ class Classroom:
         self.num_tokens = 0
         self.num_pass = 0
         self._offset = 0
+        self._gate: Gatekeeper | None = None
 
-    def prepare(self) -> None:
-        """Fill the origin memory, of the untouched model."""
+    def prepare(self, gated_as: Kind | None = None) -> None:
+        """Fill the origin memory, and have each version judged from now on, both of the untouched
+        model. gated_as: its kind; None serves whatever was learned."""
         recipe, model = self.recipe, self.state.model
         uses = self.assembly.strategy.uses_origin
         origin = fill(model, self.assembly.framing, recipe, self._seed) if uses else Origin.empty()
         assert origin is not None, "nothing stops it"
         self._stepper = self.assembly.stepper(origin)
+        if gated_as is not None:
+            directory = Path(self._scratch.name)
+            self._gate = Gatekeeper(gated_as, self.assembly, self._journal, directory, Settings())
 
     def tell(self, texts: Sequence[str]) -> None:
         """New documents, in steps as the loop gathers them when they wait: the first pass."""
@@ -66,6 +74,7 @@ class Classroom:
             num_tokens += length
         if group:
             self._step(group)
+        self._judge("new text")
 
     def rehearse(self) -> bool:
         """One more pass over what is due; false when nothing is."""
@@ -74,14 +83,21 @@ class Classroom:
         self.num_pass += 1
         while any(due.num_passes < self.num_pass for due in self.state.rehearsal.documents()):
             self._step([])
+        self._judge("rehearsal")
         return True
 
     def served(self, share: float | None = None) -> Mapping[str, Tensor]:
-        """The weights of the next version; the one place where a gate would decide about them."""
-        weights = self.state.average.weights()
-        if share is None:
-            return self.state.blend.of(weights)
-        return self.state.blend.at(share, weights)
+        """What is served; with a share of the origin's weights, what would be at that share,
+        whatever the gate says."""
+        if share is not None:
+            return self.state.blend.at(share, self.state.average.weights())
+        return self.state.served() if self._gate is None else self._gate.served
+
+    @property
+    def num_held(self) -> int:
+        """Versions that the gate did not promote."""
+        decisions = [] if self._gate is None else self._gate.decisions
+        return sum(decided.verdict != "promote" for decided in decisions)
 
     def __enter__(self) -> "Classroom":
         return self
@@ -98,3 +114,13 @@ class Classroom:
         self.seconds += time.perf_counter() - began
         self.processor_s += time.process_time() - worked
         self.num_tokens += sum(report.num_tokens.values())
+        if self._gate is not None:
+            self._gate.see(report, [content_of(one.document) for one in arrivals])
+
+    def _judge(self, occasion: str) -> None:
+        if self._gate is None:
+            return
+        began, worked = time.perf_counter(), time.process_time()
+        self._gate.judge(occasion)
+        self.seconds += time.perf_counter() - began
+        self.processor_s += time.process_time() - worked

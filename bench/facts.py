@@ -2,13 +2,14 @@
 
 Each strategy learns the documents with the learner's own step, journal included, from the queue as
 the loop takes them; then rehearsal goes on until nothing is due. After each pass (every document
-due was shown once more) the weights that would be served are asked:
+due was shown once more) the gate judges a version, and the weights that are served then are asked:
 
 * facts: questions on the documents. A changed fact counts only without its former answer.
 * general: questions on what everybody knows; all of them, before and now, since any change loses
   some and gains others.
 * control_ratio: perplexity of plain text over that of the untouched model.
-* seconds: of steps, study questions included, asking not. tokens: predicted ones, anchored too.
+* seconds: of steps, study questions and judging included, asking not. tokens: predicted ones,
+  anchored too.
 
 `in_context` is the upper bound: facts that the untouched model answers with a fact's own documents
 in its prompt. Nothing is held out (`held_out_share` 0), since a fact may have one document.
@@ -87,12 +88,14 @@ def run(
     shares: Sequence[float] = (),
     threads: int = 1,
     seed: int = 0,
+    gated: bool = True,
     save: Callable[[Facts], None] = lambda _: None,
 ) -> Facts:
     """Measure the strategies one after the other.
 
     every: passes from one look to the next; the last one is always looked at.
     shares: of the origin's weights, looked at beside the recipe's own; curves of their own.
+    gated: whether the gate decides what is served, and when learning slows or stops.
     save: called with what there is after each look, since a run may take hours.
 
     Raises InvalidValue for an unknown strategy and more bursts than facts, before anything runs.
@@ -136,7 +139,7 @@ def run(
                     f"documents in the prompt {result.in_context} of {len(facts)} facts"
                 )
             began = time.perf_counter()
-            one.prepare()
+            one.prepare(kind_of(model) if gated else None)
             seconds = round(time.perf_counter() - began, 1)
             result.origin_seconds = max(result.origin_seconds, seconds)
             curves = Curves(name, one, examiner, facts, shares, result.strategies, tell)

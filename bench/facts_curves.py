@@ -13,7 +13,8 @@ from bench.facts_files import Fact
 
 
 class Look(msgspec.Struct, kw_only=True, rename={"num_pass": "pass"}):
-    """What was known after a pass. missing: questions of facts that were not answered."""
+    """What was known after a pass. missing: questions of facts that were not answered. held:
+    versions so far that the gate did not promote."""
 
     num_pass: int
     steps: int
@@ -23,6 +24,7 @@ class Look(msgspec.Struct, kw_only=True, rename={"num_pass": "pass"}):
     control_ratio: float
     tokens: int
     due: int
+    held: int = 0
     burst: int | None = None
     missing: list[str] = []
 
@@ -69,6 +71,7 @@ class Curves:
                 control_ratio=known.control_ratio,
                 tokens=one.num_tokens,
                 due=len(one.state.rehearsal),
+                held=one.num_held,
                 burst=burst,
                 missing=[f.question for i, f in enumerate(self._facts) if i not in known.facts],
             )
@@ -84,5 +87,5 @@ def line(name: str, look: Look) -> str:
     return (
         f"{name:16} {burst}pass {look.num_pass}, {look.steps} steps, {look.seconds:.0f} s: "
         f"facts {look.facts}, general {look.general}, control x{look.control_ratio:.2f}, "
-        f"{look.due} due"
+        f"{look.due} due" + (f", {look.held} versions held" if look.held else "")
     )

@@ -60,6 +60,13 @@ from riverrun.environment import prepare_to_learn
     show_default=True,
     help="Parts in which the facts come, each learned to its end; after each, all are asked.",
 )
+@click.option(
+    "--gate/--no-gate",
+    "gated",
+    default=True,
+    show_default=True,
+    help="Whether the gate decides what is served, and slows or stops learning.",
+)
 @click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True)
 @click.option(
@@ -79,6 +86,7 @@ def facts(
     every: int,
     shares: tuple[float, ...],
     bursts: int,
+    gated: bool,
     threads: int,
     seed: int,
     plot: Path | None,
@@ -86,7 +94,8 @@ def facts(
 ) -> None:
     """Learn facts from documents: what is known then, and what is still known.
 
-    On the learner's own step, without Kafka. `bench/facts.py` says what each number is.
+    On the learner's own step, with its journal and gate, without Kafka. `bench/facts.py` says
+    what each number is.
     """
     prepare_to_learn()
     from bench.facts import run
@@ -112,6 +121,7 @@ def facts(
         shares=shares,
         threads=threads,
         seed=seed,
+        gated=gated,
         save=lambda so_far: write_figures(json_file, so_far),
     )
     click.echo(
