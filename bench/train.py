@@ -2,7 +2,7 @@
 
 Ours is everything that happens for a step while documents wait: planning it (framing, tokens, the
 replay sample), batches, forward and backward, watches, clipping, the update, the average, the
-replay memory, the due documents, the journal with its fsync, and the series of /metrics. Not in it:
+replay memory, the due documents, the journal, and the series of /metrics. Not in it: fsync,
 Kafka, versions and checkpoints, which have a rhythm of their own (`bench freshness`).
 
 The bare loop has the same model, and batches that were built before: the same forward, loss and
