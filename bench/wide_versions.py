@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from riverrun.priority import step_back
+from riverrun.priority import yield_core
 from riverrun.settings import Settings
 from riverrun.store import Manifest, VersionStore, store_of, version_id
 
@@ -132,7 +132,7 @@ def main() -> None:
     """Publish for each line of standard input; print the id."""
     import torch
 
-    step_back(None)
+    yield_core()
     torch.set_num_threads(1)
     store = VersionStore(sys.argv[1])
     for line in sys.stdin:

@@ -1,7 +1,6 @@
 """The main loop: new text first, then what is due, then sleep.
 
-Everything here happens in one thread and in one order, so that it can be read from top to bottom:
-a step is done, written into the journal, and only then may a version show it (`promotion.py`).
+Everything here happens in one order, so that it can be read from top to bottom: a step is done, written into the journal, and only then may a version show it (`promotion.py`).
 Disks fill and Kafka goes away; then this says so, goes on, and tries again.
 
 Knows no arithmetic (`step.py`), bytes (`checkpoint.py`, `publish.py`) or protocol (`intake.py`).
@@ -11,6 +10,7 @@ import logging
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from learner.announcements import Announcements
@@ -33,6 +33,7 @@ from learner.redo import divert
 from learner.released_text import ReleasedText
 from learner.state import State
 from learner.step import Stepper
+from learner.turns import Turn, take_directly
 from learner.write_down import write_down
 from riverrun.errors import CheckpointError
 from riverrun.metrics import LearnerMetrics
@@ -50,6 +51,8 @@ class Loop:
     """The learner at work. `run` ends soon after `stop` is set, with a checkpoint.
 
     Raises Restart, without one, when a command wants another history.
+
+    take: does a turn and returns when it has ended, on whichever thread (`turns.py`).
     """
 
     stop: threading.Event
@@ -69,6 +72,7 @@ class Loop:
     guard: Guard = unguarded
     control: Control | None = None
     released: ReleasedText | None = None
+    take: Callable[[Turn], None] = take_directly
 
     def __post_init__(self) -> None:
         self.promotion = Promotion(
@@ -90,7 +94,7 @@ class Loop:
     def run(self) -> None:
         self.promotion.begin()
         while not self.stop.is_set():
-            self.turn()
+            self.take(self.turn)
         self._last_checkpoint()
 
     def turn(self) -> None:

@@ -5,7 +5,7 @@ Called by `riverrun learner`, and so by the supervisor.
 """
 
 from learner.lease import Leases, is_abandoned
-from learner.threads import threads_of
+from learner.threads import threads_of, yields
 from riverrun.environment import prepare_to_learn
 from riverrun.priority import step_back
 from riverrun.process import process
@@ -17,7 +17,8 @@ from riverrun.workspace import Workspace
 def run(settings: Settings) -> None:
     """Be the learner until the process is asked to stop."""
     prepare_to_learn()
-    step_back(settings.learner.nice, num_threads=threads_of(settings))
+    if not yields(settings):
+        step_back(settings.learner.nice, num_threads=threads_of(settings))
     workspace = Workspace(settings.data_dir)
     directory = workspace.directory("learner")
     length_s = settings.learner.lease_s

@@ -39,7 +39,8 @@ from learner.restart import Restart
 from learner.resume import replay, restore
 from learner.standing import give_up, read_standing
 from learner.state import State
-from learner.threads import threads_of
+from learner.threads import threads_of, yields
+from learner.turns import YieldingTurns, take_directly
 from learner.undo.intent import read_intent
 from learner.undo.plan import Plan, Planner
 from learner.undo.take_over import TakeOver
@@ -229,6 +230,11 @@ def learn_a_line(
         released = ReleasedText(topics.clean, state.left_out, consumer)
         opened.callback(released.close)
         gate = gate_of(settings, assembly, store, examiner)
+        take = take_directly
+        if yields(settings):
+            prepare = partial(fix_arithmetic, threads_of(settings))
+            turns = opened.enter_context(YieldingTurns(prepare, metrics.starved_turns))
+            take = turns.take
         running.announce("ready", detail="learning")
         Loop(
             stop=running.stop,
@@ -261,6 +267,7 @@ def learn_a_line(
                 partial(announce, running),
             ),
             released=released,
+            take=take,
         ).run()
         leases.check()
         running.announce("draining")

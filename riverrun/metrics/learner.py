@@ -93,6 +93,11 @@ class LearnerMetrics:
             ["why"],
             registry=registry,
         )
+        self.starved_turns = Counter(
+            "riverrun_learner_starved_turns",
+            "Turns that hardly had a core, since others took all; then learning yields less.",
+            registry=registry,
+        )
         self.oldest_seconds = Gauge(
             "riverrun_learner_oldest_unlearned_seconds",
             "Since Kafka took the oldest raw record that is clean and not learned; 0 when all are.",

@@ -220,7 +220,7 @@ class LearnerSettings(Section):
         ge=0,
         le=19,
         description="Lower priority, so that serving comes first. Without a number one thread "
-        "learns only while no other process wants the core (set one where all cores are always "
-        "busy), and several are a little nice.",
+        "learns only while no other process wants the core (and with 10 for a while where all "
+        "cores are always busy), and several are a little nice.",
     )
     metrics_port: int = Field(0, ge=0, le=65535, description="Port of /metrics; 0: a free one.")
