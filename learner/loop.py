@@ -1,7 +1,8 @@
 """The main loop: new text first, then what is due, then sleep.
 
-Everything here happens in one order, so that it can be read from top to bottom: a step is done, written into the journal, and only then may a version show it (`promotion.py`).
-Disks fill and Kafka goes away; then this says so, goes on, and tries again.
+Everything here happens in one order, so that it can be read from top to bottom: a step is done,
+written into the journal, and only then may a version show it (`promotion.py`). Disks fill and Kafka
+goes away; then this says so, goes on, and tries again.
 
 Knows no arithmetic (`step.py`), bytes (`checkpoint.py`, `publish.py`) or protocol (`intake.py`).
 """
