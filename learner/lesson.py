@@ -101,6 +101,10 @@ class Planner:
             for owner, one in enumerate(shown)
             for example in one.examples
         ]
+        texts += [
+            Text(example, self._weight(example), len(shown))
+            for example in self._asked_again(state, len(texts), step)
+        ]
         replayed = self._replayed(state, len(texts), step)
         texts += [
             Text(example, self._weight(example), len(shown), slot)
@@ -161,11 +165,23 @@ class Planner:
             pairs |= {due.number: its for due, its in zip(unstudied, written, strict=True)}
         return pairs
 
-    def _replayed(self, state: State, num_texts: int, step: int) -> Sampled:
-        if not self._strategy.uses_memory:
-            return NOTHING
+    def _asked_again(self, state: State, num_texts: int, step: int) -> list[Example]:
+        """Pairs of documents that are due no more: what is replayed where pairs are studied."""
+        if self._student is None or not self._strategy.uses_memory:
+            return []
+        random = random_for(self._seed, step, "notebook")
+        pairs = state.notebook.draw(self._num_replayed(num_texts), random)
+        examples = [self._framing.answered(pair) for pair in pairs]
+        return [one for one in examples if len(one.tokens) <= self._recipe.block_tokens]
+
+    def _num_replayed(self, num_texts: int) -> int:
         share = self._recipe.replay_share
-        wanted = round(num_texts * share / (1 - share))
+        return round(num_texts * share / (1 - share))
+
+    def _replayed(self, state: State, num_texts: int, step: int) -> Sampled:
+        if not self._strategy.uses_memory or self._student is not None:
+            return NOTHING
+        wanted = self._num_replayed(num_texts)
         return state.memory.sample(wanted, random_for(self._seed, step, "memory"))
 
     def _anchors(self, texts: Sequence[Text], step: int) -> list[Anchor]:
