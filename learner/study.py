@@ -39,8 +39,9 @@ MAX_ANSWER_CHARACTERS = 160
 ENDING = re.compile(r"(?<=\w\w\w)(?:['’]s|s|ed|ing)$")
 MOST_NATS = 0.8
 """Mean surprise of an answer's tokens: above it, what is said is what the rules left open."""
-MAX_PAIRS = 6
-"""Of one document; those whose answer names something come first."""
+MAX_PAIRS = 3
+"""Of one document; those whose answer names something come first. On the 58 documents of the tuning
+half the first three held 76 of the 107 pairs that say what users ask, in 158 of 255."""
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -158,8 +159,8 @@ def is_spelled(pair: Pair, text: str) -> bool:
 
 @lru_cache(maxsize=100_000)
 def question_key(pair: Pair) -> str:
-    """Equal for questions of the same words, in whatever order, and "who" is "what"; but when, where
-    and how ask for something else."""
+    """Equal for questions of the same words, in whatever order, and "who" is "what"; but when,
+    where and how ask for something else."""
     return " ".join(sorted(stems(pair.question) | (words_of(pair.question) & OTHERWISE)))
 
 

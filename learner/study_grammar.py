@@ -69,7 +69,7 @@ class Grammar:
         own = self._open([*forms, *joining])
         own[tokenizer.encode(text)] = True
         self._answer_V = own & ~signs.never
-        self._question_V = (own | self._open(both_cases(small))) & ~signs.never
+        self._question_V = (own | self._open(small)) & ~signs.never
         # Only a text that has points within its words ("5.4") can spell them.
         self._has_points = any("." in word for word in words)
 

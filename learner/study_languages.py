@@ -36,6 +36,7 @@ ENGLISH = Language(
     (
         " Who",
         " What is the",
+        " What is the name of the",
         " Which",
         " Where",
         " What does",
