@@ -3,9 +3,10 @@
 What was read as prose can be recited, but not asked for: SmolLM2 knew eight of ten documents by
 heart (0.3 nats a token) and answered six of their questions. So before a document's second pass
 the model writes questions from fixed beginnings, and their answers, with the text in its context;
-rehearsal then shows some of them in the form in which users ask. Pairs whose answer says nothing,
-or something that is not in the text, are dropped; so are questions that name nothing of the text
-("Who is the artist?"): learned, they give the invented painter the Mona Lisa.
+rehearsal then shows some of them in the form in which users ask. They are written within the
+words of the text (`study_grammar.py`). Pairs whose answer says nothing, or something that is not in
+the text, are dropped; so are questions that name nothing of the text ("Who is the artist?"):
+learned, they give the invented painter the Mona Lisa.
 
 Source: Knowledge-Instruct (arXiv 2504.05571) and SEAL (2506.10943), which ask large models and
 train on everything; ours asks the model itself, greedily, and keeps what the text bears out.
@@ -143,7 +144,7 @@ def is_grounded(pair: Pair, text: str) -> bool:
 
 def names_something(pair: Pair, text: str) -> bool:
     """Whether the question has one of the text's names or numbers, if the text has any."""
-    named = names(text)
+    named = names(text) - FUNCTION_WORDS
     return not named or bool(named & words_of(pair.question))
 
 

@@ -55,7 +55,8 @@ class Grammar:
         self._tokenizer, self._signs = tokenizer, signs
         small = language.function_words | language.asking
         words = dict.fromkeys(WORD.findall(text))
-        self._names = names(text)
+        # "The" of The Red Lighthouse names nothing.
+        self._names = names(text) - small
         self._words = words_of(text) - small
         self._first: dict[int, set[str]] = {}
         for word in words:
