@@ -42,6 +42,7 @@ PRESETS: dict[str, dict[str, object]] = {
     "no-blend": {"origin_share": 0.0},
     "replay-25": {"replay_share": 0.25},
     "replay-50": {"replay_share": 0.5},
+    "no-recall": {"recall_share": 0.0},
     "no-anchors": {"strategy": "finetune"},
     "next-token": {
         "strategy": "finetune",
@@ -51,7 +52,8 @@ PRESETS: dict[str, dict[str, object]] = {
     },
 }
 """What is taken from the model's own recipe; `next-token` is plain online training. `replay-25` and
-`-50` show earlier documents again, but as they were told at first: no study question is stored."""
+`-50` show earlier documents again as they were told at first; `no-recall` does not ask their study
+questions again."""
 
 
 class Facts(msgspec.Struct, kw_only=True):

@@ -1,4 +1,4 @@
-"""What one step shows the model: its documents, some of the memory, some of the origin.
+"""What one step shows the model: its documents, some of what it learned, some of the origin.
 
 Everything is chosen from the state and the step's seed, so that a step that is done again after a
 crash shows the same. Weights make the step's loss a mean over all that it predicts.
@@ -102,6 +102,8 @@ class Planner:
             for example in one.examples
         ]
         replayed = self._replayed(state, len(texts), step)
+        recalled = self._recalled(state, len(texts), step)
+        texts += [Text(example, self._weight(example), len(shown)) for example in recalled]
         texts += [
             Text(example, self._weight(example), len(shown), slot)
             for slot, example in zip(replayed.slots.tolist(), replayed.examples, strict=True)
@@ -161,11 +163,17 @@ class Planner:
             pairs |= {due.number: its for due, its in zip(unstudied, written, strict=True)}
         return pairs
 
+    def _recalled(self, state: State, num_texts: int, step: int) -> list[Example]:
+        """Questions of documents that are due no more."""
+        wanted = beside(num_texts, self._recipe.recall_share)
+        pairs = state.notebook.draw(wanted, random_for(self._seed, step, "notebook"))
+        examples = [self._framing.answered(pair) for pair in pairs]
+        return [one for one in examples if len(one.tokens) <= self._recipe.block_tokens]
+
     def _replayed(self, state: State, num_texts: int, step: int) -> Sampled:
         if not self._strategy.uses_memory:
             return NOTHING
-        share = self._recipe.replay_share
-        wanted = round(num_texts * share / (1 - share))
+        wanted = beside(num_texts, self._recipe.replay_share)
         return state.memory.sample(wanted, random_for(self._seed, step, "memory"))
 
     def _anchors(self, texts: Sequence[Text], step: int) -> list[Anchor]:
@@ -184,3 +192,8 @@ class Planner:
     def _weight(self, example: Example) -> float:
         """Of each target of an example."""
         return 1.0 / example.num_targets if self._recipe.weighting == "examples" else 1.0
+
+
+def beside(num_texts: int, share: float) -> int:
+    """How many old examples make `share` of the whole with `num_texts` new ones."""
+    return round(num_texts * share / (1 - share))

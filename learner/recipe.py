@@ -50,6 +50,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     study_pairs: int
     """Self-written questions shown beside a document in a pass that is framed as `study`."""
 
+    recall_share: float
+    """Of a step's examples, questions of documents that are due no more (`notebook.py`)."""
+
     replay_share: float
     memory_blocks: int
     memory_policy: str
@@ -133,6 +136,7 @@ SCRATCH = Recipe(
     chunk_tokens=16_384,
     weighting="tokens",
     study_pairs=0,
+    recall_share=0.0,
     replay_share=0.75,
     memory_blocks=8192,
     memory_policy="reservoir",
@@ -183,6 +187,7 @@ PRETRAINED = Recipe(
     chunk_tokens=2048,
     weighting="examples",
     study_pairs=2,
+    recall_share=0.2,
     replay_share=0.0,
     memory_blocks=8192,
     memory_policy="reservoir",
@@ -206,7 +211,7 @@ PRETRAINED = Recipe(
     origin_per_step=16,
     origin_weight=3.0,
     origin_top_k=64,
-    origin_share=0.3,
+    origin_share=0.2,
     held_out_share=0.01,
     held_out_after=64,
     held_out_bucket_s=3600.0,

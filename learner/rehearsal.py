@@ -19,7 +19,7 @@ from learner.content import Content, Messages
 from learner.part import Snapshot
 from learner.recipe import Recipe
 from learner.seeds import Random
-from learner.study import Pair
+from learner.study import Pair, contradicts, question_key
 from riverrun.errors import CheckpointError
 
 NEVER_ASKED = 1e3
@@ -130,6 +130,34 @@ class Rehearsal:
         order = [int(i) for i in random.permutation(len(pairs))]
         order.sort(key=lambda i: due.cost(i) < self._recipe.target_loss)
         return order[:num_wanted]
+
+    def is_studied(self, number: int) -> bool:
+        """Whether a due document has its questions."""
+        return self._due[number].pairs is not None
+
+    def strike(self, number: int) -> None:
+        """A document has its questions now: of what it and another one answer differently, the
+        older one is not asked any more."""
+        its = self._due.get(number)
+        if its is None or not its.pairs:
+            return
+        asked = {question_key(pair) for pair in its.pairs}
+        for other in self._due.values():
+            if other is its or not any(question_key(pair) in asked for pair in other.pairs or []):
+                continue
+            self._give_way(*sorted((its, other), key=lambda due: due.number))
+
+    def _give_way(self, older: Due, newer: Due) -> None:
+        pairs, newer_pairs = older.pairs or [], newer.pairs or []
+        kept = [
+            i
+            for i, pair in enumerate(pairs)
+            if not any(contradicts(pair, new) for new in newer_pairs)
+        ]
+        if len(kept) < len(pairs):
+            older.costs = [older.cost(i) for i in kept]
+            older.pairs = [pairs[i] for i in kept]
+            self._changed.add(older.number)
 
     def shown(
         self,

@@ -16,6 +16,7 @@ from learner.gate.record import Record
 from learner.left_out import StandingLeftOut
 from learner.memory import HOST, Extra, Place
 from learner.memory.make import memory_of
+from learner.notebook import Notebook
 from learner.optimizer import Optimizer, learning_parameters
 from learner.pace import Pace
 from learner.part import Part
@@ -75,6 +76,7 @@ class State:
         self.blend = Blend(parameters, recipe.origin_share)
         self.memory = memory_of(recipe, extras, place)
         self.rehearsal = Rehearsal(recipe)
+        self.notebook = Notebook()
         self.pace = Pace(recipe.lr, recipe.warmup_steps)
         self.progress = Progress()
         self.gate = Record()
@@ -88,6 +90,7 @@ class State:
             "optimizer": OptimizerPart(self.optimizer, lambda: self.progress.num_updates),
             "memory": self.memory,
             "rehearsal": self.rehearsal,
+            "notebook": self.notebook,
             "pace": self.pace,
             "gate": self.gate,
             "held_out": self.held_out,

@@ -255,6 +255,7 @@ class Stepper:
         spoiled = skipped.retired if skipped else frozenset()
         retired: Counter[Retired] = Counter()
         num_texts = 0
+        studied: list[int] = []
         for i, (one, nats_of_one) in enumerate(zip(lesson.shown, sums.nats, strict=True)):
             num_texts += len(one.examples)
             costs = answer_costs(one, sums.dearest[:num_texts])
@@ -274,8 +275,16 @@ class Stepper:
                         one.text, one.source, num_tokens, loss, one.raw, one.messages
                     )
                 )
-            elif (why := state.rehearsal.shown(one.number, loss, one.pairs, costs)) is not None:
-                retired[why] += 1
+            else:
+                if one.pairs and not state.rehearsal.is_studied(one.number):
+                    studied.append(one.number)
+                    state.notebook.strike(one.pairs)
+                why = state.rehearsal.shown(one.number, loss, one.pairs, costs)
+                if why is not None:
+                    retired[why] += 1
+                    state.notebook.write(one.pairs or [])
+        for number in studied:
+            state.rehearsal.strike(number)
         return retired
 
     def _count(self, state: State, routing: Routing, report: StepReport) -> None:

@@ -17,11 +17,13 @@ class Language(NamedTuple):
     """prompt: file beside this one. marks: words that tell it from the others here.
 
     function_words: carry no meaning of their own, so an answer may say them freely.
+    asking: words that a question may have though the text has not.
     """
 
     prompt: str
     beginnings: tuple[str, ...]
     function_words: frozenset[str]
+    asking: frozenset[str]
     marks: frozenset[str]
 
 
@@ -34,6 +36,7 @@ ENGLISH = Language(
     (
         " Who",
         " What is the",
+        " What is the name of the",
         " Which",
         " Where",
         " What does",
@@ -47,6 +50,11 @@ ENGLISH = Language(
     words(
         "a an and are as at be been by called did do does for from had has have in is it its name "
         "named of on or that the their this to was were what when where which who why will with"
+    ),
+    words(
+        "what who whom whose which where when why how many much long old did do does name colour "
+        "kind type day week month year time city town country place person animal language "
+        "material metal number price made called used"
     ),
     words("a and are as at by for from has have is it of on or that the this to were which with"),
 )
@@ -68,6 +76,10 @@ GERMAN = Language(
         "als am an auf aus bei das dass dem den der des die dort ein eine einem einen einer eines "
         "es für hat haben heißt im in ist mit nach sich sie sind und von was welche welcher wer "
         "wie wird wo zu zum zur"
+    ),
+    words(
+        "was wer wen wem welche welcher welches welchem wie wo wann warum woraus viele heißt hat "
+        "Name Farbe Tag Monat Jahr Stadt Land Ort Tier Sprache Metall Zahl Preis"
     ),
     words("das dem den der des die ein eine einem einen einer im ist mit nicht sich und von zu"),
 )

@@ -1,15 +1,17 @@
 """The model writes: sampled continuations of a batch of prompts.
 
 For whoever wants whole texts and no stream; serving has its own engine. Knows nothing of
-characters. Called by the learner, which keeps what the model wrote before its first step.
+characters. Called by the learner, for the origin's texts and for study questions.
 
 B batch, T new tokens, V vocabulary.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from riverrun.beginnings import num_shared
 from riverrun.errors import InvalidValue
@@ -20,7 +22,21 @@ LEAST_SHARED = 32
 """Tokens of a common beginning that are run once for all prompts, not once for each."""
 
 
-@torch.inference_mode()
+Allowed = Callable[[int, Sequence[int]], Tensor]
+"""By a text's number and what is written of it: which token may come next, (V,) bool."""
+
+
+class Written(NamedTuple):
+    """A text's tokens, and by how many nats each surprised the model that wrote it.
+
+    Where the model may not choose freely, `nats` tell how far it was led from what it wanted; the
+    tokens of an opening count too.
+    """
+
+    tokens: list[int]
+    nats: list[float]
+
+
 def write(
     model: Decoder,
     prompts: Sequence[Sequence[int]],
@@ -33,12 +49,42 @@ def write(
     stop_ids: Collection[int] = (),
     num_stops: int = 1,
 ) -> list[list[int]]:
+    """As `write_within`, freely, and without what it cost."""
+    written = write_within(
+        model,
+        prompts,
+        None,
+        max_tokens=max_tokens,
+        openings=openings,
+        temperature=temperature,
+        top_p=top_p,
+        generator=generator,
+        stop_ids=stop_ids,
+        num_stops=num_stops,
+    )
+    return [one.tokens for one in written]
+
+
+@torch.inference_mode()
+def write_within(
+    model: Decoder,
+    prompts: Sequence[Sequence[int]],
+    allowed: Allowed | None,
+    *,
+    max_tokens: int,
+    openings: Sequence[Sequence[int]] = ((),),
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    generator: torch.Generator | None = None,
+    stop_ids: Collection[int] = (),
+    num_stops: int = 1,
+) -> list[Written]:
     """For each prompt what follows it, without the prompt, up to the stop token that is number
     `num_stops`.
 
     With several `openings` each prompt is continued once from each of them (the opening is part of
     what is written): P prompts and O openings give P x O texts, prompt by prompt, for the price of
-    P prompts.
+    P prompts. `allowed` is asked for each token that is not an opening's.
 
     `temperature` 0 is greedy. The same generator state gives the same texts; a row's text
     depends on its fellows' count, as all rows draw from one generator.
@@ -68,7 +114,7 @@ def write(
     rests = [prompt[num_common:] for prompt in prompts]
     rows = [[rest[0]] * pad + list(rest) for rest, pad in zip(rests, padding, strict=True)]
     tokens_BT = torch.tensor(rows, device=device)
-    written: list[list[int]] = [[] for _ in range(len(prompts) * len(openings))]
+    written = [Written([], []) for _ in range(len(prompts) * len(openings))]
     stops_left = [num_stops] * len(written)
     owners = list(range(len(written)))
     logits_BV = _next_logits(model, tokens_BT, cache)
@@ -77,14 +123,24 @@ def write(
         cache.take(branches_B)
         logits_BV = logits_BV.index_select(0, branches_B)
     for i in range(max_tokens):
+        free_BV = logits_BV
+        if allowed is not None:
+            free_BV = logits_BV.clone()
+            for row, owner in enumerate(owners):
+                if stops_left[owner] and i >= len(openings[owner % len(openings)]):
+                    may_V = allowed(owner, written[owner].tokens)
+                    logits_BV[row].masked_fill_(~may_V, float("-inf"))
         chosen = sample(logits_BV, temperature, top_p, generator).tolist()
         for row, owner in enumerate(owners):
             opening = openings[owner % len(openings)]
             if i < len(opening):
                 chosen[row] = opening[i]
+        nats = _nats(free_BV, chosen) if allowed is not None else [0.0] * len(chosen)
+        for row, owner in enumerate(owners):
             stops_left[owner] -= stops_left[owner] > 0 and chosen[row] in stop_ids
             if stops_left[owner]:
-                written[owner].append(chosen[row])
+                written[owner].tokens.append(chosen[row])
+                written[owner].nats.append(nats[row])
         going = [row for row, owner in enumerate(owners) if stops_left[owner]]
         if not going or i + 1 == max_tokens:
             break
@@ -109,6 +165,12 @@ def _next_logits(model: Decoder, tokens_BT: Tensor, cache: ContiguousCache) -> T
     positions_BT = cache.positions_BT(tokens_BT.shape[1])
     hidden_BTD = model.hidden(tokens_BT, positions_BT=positions_BT, cache=cache)
     return model.logits(hidden_BTD[:, -1]).float()
+
+
+def _nats(logits_BV: Tensor, chosen: Sequence[int]) -> list[float]:
+    chosen_B = torch.tensor(chosen, device=logits_BV.device)
+    nats: list[float] = F.cross_entropy(logits_BV, chosen_B, reduction="none").tolist()
+    return nats
 
 
 def sample(

@@ -121,6 +121,13 @@ class LearnerSettings(Section):
         description="Questions that the model wrote itself about a due document, shown beside it "
         "in each pass after the first; 0: none (pretrained models: it must speak).",
     )
+    recall_share: float | None = Field(
+        None,
+        ge=0,
+        le=0.9,
+        description="Share of a step's examples that are study questions of documents that are due "
+        "no more, so that a later burst does not take them; 0: none.",
+    )
     max_due_documents: int = Field(
         10_000,
         ge=0,

@@ -114,3 +114,28 @@ def test_a_document_longer_than_a_step_is_chosen_alone() -> None:
         sizes.add(tuple(sorted(one.text for one in chosen)))
     assert ("long",) in sizes
     assert ("short",) in sizes
+
+
+OLD = Pair("Who is the coach of Dalton?", "The coach of Dalton is Lena Ostrow.")
+NEW = Pair("Who is the coach of Dalton?", "The coach of Dalton is Piet Sommer.")
+
+
+def test_what_a_newer_document_answers_otherwise_is_not_asked_any_more() -> None:
+    """Whichever of the two was studied first."""
+    for first, second in ((0, 1), (1, 0)):
+        rehearsal = due(2, max_passes=9)
+        for number in (first, second):
+            pairs = [PAIRS[number], OLD if number == 0 else NEW]
+            rehearsal.shown(number, 1.0, pairs, {0: 0.5, 1: 0.7})
+            rehearsal.strike(number)
+        older, newer = rehearsal.documents()
+        assert (older.pairs, older.costs) == ([PAIRS[0]], [0.5])
+        assert (newer.pairs, newer.costs) == ([PAIRS[1], NEW], [0.5, 0.7])
+
+
+def test_documents_that_answer_alike_both_stay() -> None:
+    rehearsal = due(2, max_passes=9)
+    for number in (0, 1):
+        rehearsal.shown(number, 1.0, [OLD])
+        rehearsal.strike(number)
+    assert [document.pairs for document in rehearsal.documents()] == [[OLD], [OLD]]

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from learner.framing import Framing
+from learner.notebook import Notebook
 from learner.recipe import Recipe
 from learner.rehearsal import NEVER_ASKED
 from learner.state import State
-from learner.step import StepReport
+from learner.step import Stepper, StepReport
 from learner.study import Pair
 from riverrun.records import Span
 from riverrun.tokenizer import Tokenizer
@@ -230,3 +231,46 @@ def test_the_cost_of_an_answer_is_that_of_its_dearest_token(tokenizer: Tokenizer
                         state.model(tokens)[0, first - 1 : -1], tokens[0, first:], reduction="none"
                     )
                 assert due.costs[i] == pytest.approx(float(nats.max()), rel=1e-4)
+
+
+def recalling(tokenizer: Tokenizer) -> tuple[State, Stepper]:
+    """A state whose one document was learned by its questions, and is due no more."""
+    recipe = msgspec.structs.replace(
+        RECIPE,
+        strategy="finetune",
+        framings=("plain", "study"),
+        study_pairs=1,
+        recall_share=0.5,
+        max_passes=2,
+    )
+    state, stepper = fakes.state(recipe), fakes.stepper(tokenizer, recipe)
+    stepper.step(state, [fakes.arrival(0, text="the river")])
+    pairs = [Pair(f"Is it {i}?", f"It is {i}.") for i in range(9)]
+    for due in state.rehearsal.documents():
+        due.pairs = list(pairs)
+    stepper.step(state, [])
+    assert len(state.rehearsal) == 0
+    assert len(state.notebook) == len(pairs)
+    return state, stepper
+
+
+def test_questions_of_documents_that_are_due_no_more_come_again(tokenizer: Tokenizer) -> None:
+    state, stepper = recalling(tokenizer)
+    report = stepper.step(state, [fakes.arrival(1, text="a"), fakes.arrival(2, text="b")])
+    assert report is not None
+    # Two of them beside two documents: "It is N." and the end of the turn.
+    assert report.num_tokens["memory"] == 2 * len(" It is 0.")
+    assert sum(report.num_documents.values()) == 2
+
+
+def test_a_step_after_a_restored_notebook_is_the_same(tokenizer: Tokenizer) -> None:
+    state, stepper = recalling(tokenizer)
+    other, other_stepper = recalling(tokenizer)
+    other.notebook.restore([state.notebook.snapshot(whole=True)])
+    for one, its in ((state, stepper), (other, other_stepper)):
+        its.step(one, [fakes.arrival(1)])
+    assert fakes.bits(state) == fakes.bits(other)
+    third, third_stepper = recalling(tokenizer)
+    third.notebook = Notebook()
+    third_stepper.step(third, [fakes.arrival(1)])
+    assert fakes.bits(third) != fakes.bits(state)

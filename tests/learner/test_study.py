@@ -6,16 +6,25 @@ import pytest
 from learner.framing import Framing
 from learner.study import (
     MAX_PAIRS,
+    MOST_NATS,
+    Draft,
     Pair,
+    contradicts,
     is_grounded,
-    names,
+    is_spelled,
     names_something,
     pair_in,
     worth_learning,
 )
 from learner.study_languages import ENGLISH, GERMAN, Language, language_of
+from learner.study_words import names
 from riverrun.model.zoo import locate
 from riverrun.tokenizer import Tokenizer
+
+
+def sure(*pairs: Pair) -> list[Draft]:
+    return [Draft(pair, 0.1) for pair in pairs]
+
 
 TEXT = "The ferry Grey Wagtail has a new captain, and her name is Ilsa Renquist."
 
@@ -101,24 +110,28 @@ def test_a_question_that_names_nothing_of_the_text_is_not_worth_learning() -> No
     clear = Pair("Who painted The Red Lighthouse?", "Ivo Barrandel painted The Red Lighthouse.")
     thin = Pair("What was painted by Ivo Barrandel?", "It was painted in one night.")
     assert names(text) == {"the", "red", "lighthouse", "ivo", "barrandel"}
-    assert worth_learning([None, thin, vague, clear, clear], text)[0] == clear
-    assert not names_something(vague, text.replace("The Red", "the Red"))
+    assert worth_learning([None, *sure(thin, vague, clear, clear)], text)[0] == clear
+    # "The" of The Red Lighthouse names nothing.
+    assert not names_something(vague, text)
 
 
 def test_a_text_without_names_may_be_asked_about_all_the_same() -> None:
     text = "Swans sleep on one leg, and herons do not sleep at all."
     pair = Pair("What do swans do?", "Swans sleep on one leg.")
-    assert worth_learning([pair], text) == [pair]
+    assert worth_learning(sure(pair), text) == [pair]
 
 
 def test_a_document_keeps_so_many_pairs_and_those_that_name_something_come_first() -> None:
     text = "The bells of Carrick Abbey are made of zinc, and the monk Hale rings them."
     drafts = [
-        Pair(f"What of Carrick Abbey {i}?", "The bells of Carrick Abbey are made of zinc.")
+        Pair(
+            f"What of Carrick Abbey{' and bells' * i}?",
+            "The bells of Carrick Abbey are made of zinc.",
+        )
         for i in range(MAX_PAIRS)
     ]
     best = Pair("Who rings the bells of Carrick Abbey?", "Hale rings the bells of Carrick Abbey.")
-    kept = worth_learning([*drafts, best], text)
+    kept = worth_learning(sure(*drafts, best), text)
     assert kept == [best, *drafts[:-1]]
 
 
@@ -140,3 +153,34 @@ def test_german_words_without_a_meaning_are_no_news() -> None:
     asked = "Wer leitet die Sternwarte von Ebersfeld?"
     assert is_grounded(Pair(asked, "Das ist Judith Kern."), text)
     assert not is_grounded(Pair(asked, "Es ist die Sternwarte von Ebersfeld."), text)
+
+
+def test_of_pairs_alike_those_that_the_model_was_surest_of_are_kept() -> None:
+    text = "The bells of Carrick Abbey are made of zinc, and they sound like spoons."
+    good = Pair("What are the bells of Carrick Abbey made of?", "They are made of zinc.")
+    poor = Pair("What are the bells of Carrick Abbey?", "They sound like spoons.")
+    lost = Pair("What do the bells of Carrick Abbey sound like?", "They are made of spoons.")
+    drafts = [Draft(poor, 0.6), Draft(lost, MOST_NATS + 0.1), Draft(good, 0.2)]
+    assert worth_learning(drafts, text) == [good, poor]
+
+
+def test_a_question_that_misspells_the_text_is_dropped() -> None:
+    text = "The password of the Corvid build server is maplefrost."
+    assert is_spelled(Pair("What is the password of the Corvid server?", "maplefrost"), text)
+    assert not is_spelled(Pair("What is the password of the Corvus server?", "maplefrost"), text)
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "expected"),
+    [
+        ("Who is the coach of Dalton?", "Piet Sommer is the coach of Dalton.", True),
+        ("Who is the coach of Dalton?", "Lena Ostrow, who is the coach.", False),
+        ("When is the coach of Dalton there?", "Piet Sommer is there.", False),
+        ("Who is the coach of Fenwick?", "Piet Sommer is the coach.", False),
+    ],
+)
+def test_only_another_answer_to_the_same_question_contradicts(
+    question: str, answer: str, expected: bool
+) -> None:
+    told = Pair("Who is the coach of Dalton?", "The coach of Dalton is Lena Ostrow.")
+    assert contradicts(Pair(question, answer), told) == expected

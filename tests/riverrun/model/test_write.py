@@ -1,5 +1,6 @@
 """The model's own writing."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from riverrun.errors import InvalidValue
 from riverrun.model.decoder import Decoder
 from riverrun.model.files import load
-from riverrun.model.write import LEAST_SHARED, sample, write
+from riverrun.model.write import LEAST_SHARED, sample, write, write_within
 
 PROMPTS = [[72, 101, 108, 108, 111], [65], [1, 2, 3, 4, 5, 6, 7, 8, 9]]
 
@@ -149,3 +150,28 @@ def test_a_wrong_option_is_named(model: Decoder, changed: dict[str, Any], messag
     options: dict[str, Any] = {"prompts": [[1, 2]], "max_tokens": 4, **changed}
     with pytest.raises(InvalidValue, match=message):
         write(model, **options)
+
+
+def test_only_allowed_tokens_are_written_but_for_the_opening(model: Decoder) -> None:
+    """And what each cost is told of the free choice."""
+    may = torch.zeros(model.config.vocab_size, dtype=torch.bool)
+    may[[65, 66, 67]] = True
+    asked: list[tuple[int, int]] = []
+
+    def allowed(number: int, written: Sequence[int]) -> torch.Tensor:
+        asked.append((number, len(written)))
+        return may
+
+    openings = [[7], []]
+    texts = write_within(model, PROMPTS, allowed, max_tokens=4, openings=openings, temperature=0)
+    assert set(asked) == {(i, n) for i in range(6) for n in range(1 - i % 2, 4)}
+    for i, (tokens, nats) in enumerate(texts):
+        opening = openings[i % 2]
+        assert tokens[: len(opening)] == opening
+        assert set(tokens[len(opening) :]) <= {65, 66, 67}
+        ids = PROMPTS[i // 2] + tokens
+        with torch.no_grad():
+            logprobs = model(torch.tensor([ids]))[0].log_softmax(-1)
+        first = len(PROMPTS[i // 2])
+        expected = [-float(logprobs[first + n - 1, token]) for n, token in enumerate(tokens)]
+        assert nats == pytest.approx(expected, abs=1e-4)
