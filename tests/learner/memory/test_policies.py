@@ -199,7 +199,7 @@ def test_an_unknown_policy_or_place_is_named_with_those_that_there_are() -> None
 
 def test_a_memory_smaller_than_a_step_s_replay_is_refused_with_what_it_takes() -> None:
     least = replayed_blocks(SCRATCH)
-    assert least == 4
+    assert least == 6
     memory_of(replace(SCRATCH, memory_blocks=least))
-    with pytest.raises(InvalidValue, match=r"learner.memory_blocks: 3 is not allowed.*from 4"):
+    with pytest.raises(InvalidValue, match=r"learner.memory_blocks: 5 is not allowed.*from 6"):
         memory_of(replace(SCRATCH, memory_blocks=least - 1))

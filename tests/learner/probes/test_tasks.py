@@ -103,7 +103,7 @@ def test_the_untouched_models_scores_are_kept_and_groups_come_in_turn(
     again = made()
     again.prepare(tmp_path, state.model)
     assert (tmp_path / "probes.json").read_bytes() == kept
-    purse = Purse(1.0)
+    purse = Purse(100.0)  # time enough for a group after the other
     weights = state.average.weights()
     seen = [set(again.examine(state, weights, purse).abilities) for _ in range(3)]
     assert seen == [{"knowledge"}, {"other"}, set()]
