@@ -6,7 +6,8 @@ Called by `facts.py`.
 
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -107,20 +108,22 @@ class Classroom:
         self._scratch.cleanup()
 
     def _step(self, arrivals: Sequence[Arrival]) -> None:
-        began, worked = time.perf_counter(), time.process_time()
-        report = self._stepper.step(self.state, arrivals)
-        assert report is not None, "nothing stops it"
-        self._journal.append(Learned(report.step, ranges_of(arrivals)))
-        self.seconds += time.perf_counter() - began
-        self.processor_s += time.process_time() - worked
+        with self._timed():
+            report = self._stepper.step(self.state, arrivals)
+            assert report is not None, "nothing stops it"
+            self._journal.append(Learned(report.step, ranges_of(arrivals)))
         self.num_tokens += sum(report.num_tokens.values())
         if self._gate is not None:
             self._gate.see(report, [content_of(one.document) for one in arrivals])
 
     def _judge(self, occasion: str) -> None:
-        if self._gate is None:
-            return
+        if self._gate is not None:
+            with self._timed():
+                self._gate.judge(occasion)
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
         began, worked = time.perf_counter(), time.process_time()
-        self._gate.judge(occasion)
+        yield
         self.seconds += time.perf_counter() - began
         self.processor_s += time.process_time() - worked

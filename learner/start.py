@@ -233,7 +233,8 @@ def learn_a_line(
         take = take_directly
         if yields(settings):
             prepare = partial(fix_arithmetic, threads_of(settings))
-            turns = opened.enter_context(YieldingTurns(prepare, metrics.starved_turns))
+            turns = YieldingTurns(prepare, metrics.starved_turns)
+            opened.callback(turns.close)
             take = turns.take
         running.announce("ready", detail="learning")
         Loop(

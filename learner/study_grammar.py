@@ -89,25 +89,24 @@ class Grammar:
 
     def _in_question(self, line: Sequence[int]) -> Tensor:
         said = words_of(self._tokenizer.decode(line))
-        may_V = self._not_again(self._question_V, said)
+        may_V = self._question_V.clone()
+        self._close_said(may_V, said)
         may_V[self._signs.question] = not self._names or bool(self._names & said)
         return may_V
 
     def _in_answer(self, question: Sequence[int], line: Sequence[int]) -> Tensor:
         asked = words_of(self._tokenizer.decode(question))
         said = words_of(self._tokenizer.decode(line))
-        may_V = self._not_again(self._answer_V, said)
+        may_V = self._answer_V.clone()
         may_V[question] = ~self._signs.never[question]
-        may_V[[i for i, words in self._first.items() if words & said]] = False
+        self._close_said(may_V, said)
         is_news = bool((said & self._words) - asked)
         may_V[self._signs.stop] = is_news or self._has_points
         may_V[self._signs.line] = is_news
         return may_V
 
-    def _not_again(self, may_V: Tensor, said: set[str]) -> Tensor:
-        may_V = may_V.clone()
+    def _close_said(self, may_V: Tensor, said: set[str]) -> None:
         may_V[[i for i, words in self._first.items() if words & said]] = False
-        return may_V
 
     def _forms(self, word: str) -> tuple[str, ...]:
         return (word,) if word.lower() in self._names else (word, word.lower())

@@ -5,7 +5,7 @@ hardly run at all, and whoever waits for Python's lock behind it would wait as l
 that could hardly run, turns are taken by a thread that is only nice, for a while that doubles each
 time that it happens again. Two threads, since one cannot come back.
 
-Knows nothing of what a turn is. Called by `loop.py`.
+Knows nothing of what a turn is. Made by `start.py`, called by `loop.py`.
 """
 
 import logging
@@ -14,8 +14,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from prometheus_client import Counter
 
@@ -50,7 +49,7 @@ class Taken(NamedTuple):
 
 
 class YieldingTurns:
-    """`take` one turn after the other, from one thread. Use as a context manager.
+    """`take` one turn after the other, from one thread; `close` it at the end.
 
     prepare: called once on each of the two threads, before its first turn.
     starved: counts turns that could hardly run.
@@ -94,15 +93,8 @@ class YieldingTurns:
         self._relieved_until = self._now() + self._relief_s
         self._relief_s = min(2 * self._relief_s, LONGEST_RELIEF_S)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End both threads."""
         self._yielding.shutdown()
         self._nice.shutdown()
 

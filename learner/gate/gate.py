@@ -144,7 +144,7 @@ class Gate:
         usual_s = self.purse.usual_s("panel")
         tokens = self._settings.panel_tokens
         if usual_s > 0:
-            # A candidate that is promoted is copied yet.
+            # One that is promoted is still to be copied.
             left_s = self.purse.saved_s - self.purse.usual_s("copy")
             tokens = min(tokens, max(LEAST_TOKENS, int(left_s / usual_s)))
         sheets = panel(state.held_out, self._surprise.num_tokens, tokens)

@@ -4,6 +4,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter
@@ -33,7 +34,7 @@ def starved() -> Counter:
 
 @pytest.fixture
 def turns(clock: Clock, starved: Counter) -> Iterator[YieldingTurns]:
-    with YieldingTurns(lambda: None, starved, clock) as made:
+    with closing(YieldingTurns(lambda: None, starved, clock)) as made:
         yield made
 
 
