@@ -1,6 +1,7 @@
 """The version store: published weights, each beside the manifest that says what they are.
 
     model/               config.json, tokenizer.json, … : what weights need to speak (written once)
+    origin/SHA256        the untouched model's weights, for versions that defer to them
     versions/ID/         weights.safetensors, manifest.json, PINNED (while it must not go)
     PROMOTED             the id that serving uses
 
@@ -24,7 +25,7 @@ from pathlib import Path
 import fsspec
 import msgspec
 
-from riverrun.errors import InvalidValue, StoreError, UnknownVersion, VersionRefused
+from riverrun.errors import InvalidValue, RiverrunError, StoreError, UnknownVersion, VersionRefused
 from riverrun.ladder import rungs
 from riverrun.records import LeftOut, Span, VersionEventKind
 from riverrun.settings import Settings
@@ -44,6 +45,17 @@ class Consequence(msgspec.Struct, frozen=True, omit_defaults=True):
     subject: str = ""
 
 
+class Deferral(msgspec.Struct, frozen=True):
+    """A version answers with its origin's weights where it is not at home (`riverrun/deferral.py`).
+
+    origin: the SHA-256 of their file. margin: nats by which the learned weights have to find a
+    prompt likelier than the origin does, to answer it.
+    """
+
+    origin: str
+    margin: float
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What a version is.
 
@@ -57,6 +69,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     decision: `promote`, `hold` or `roll_back`; reason: by which rules, or on what evidence.
     replaces: the run whose line of versions this one took over when something of it was undone.
     left_out: what was undone, so far: within the spans of `learned` too.
+    deferral: where the origin answers; None: all is answered by these weights.
     """
 
     version: str
@@ -80,6 +93,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     consequences: list[Consequence] = []
     replaces: str | None = None
     left_out: list[LeftOut] = []
+    deferral: Deferral | None = None
 
 
 def version_id(run: str, step: int, sha256: str) -> str:
@@ -180,6 +194,35 @@ class VersionStore:
         self.fs.makedirs(self._path("model"), exist_ok=True)
         for file in files:
             self.fs.put_file(str(file), self._path("model", file.name))
+
+    def put_origin(self, write_weights: Callable[[Path], None]) -> str:
+        """Write the weights that versions defer to, all or nothing; their SHA-256.
+
+        The same ones again change nothing. Raises StoreError, for a full disk among others.
+        """
+        with self._scratch() as scratch:
+            try:
+                write_weights(scratch / WEIGHTS)
+                digest = sha256_of(scratch / WEIGHTS)
+                final = self._path("origin", digest)
+                if not self.fs.exists(final):
+                    self._move(scratch / WEIGHTS, final)
+            except OSError as error:
+                raise StoreError(
+                    f"the origin's weights could not be written to {self.url}: {error}"
+                ) from error
+        return digest
+
+    def _move(self, file: Path, final: str) -> None:
+        if self.is_local:
+            fsync(file)
+            Path(final).parent.mkdir(exist_ok=True)
+            with self._guard():
+                file.rename(final)
+            fsync(Path(final).parent)
+        else:
+            with self._guard():
+                self.fs.put_file(str(file), final)
 
     def prune(
         self, keep: int, ladder_s: Sequence[float] = (), wanted: Sequence[str] = ()
@@ -287,25 +330,39 @@ class VersionStore:
         """
         manifest = self.manifest(version)
         path = self._path("versions", version, WEIGHTS)
+        gone = UnknownVersion(
+            f"the weights of {version} are gone: retention keeps the newest (store.keep_versions)"
+        )
+        with self._verified(path, manifest.sha256, f"the weights of {version}", gone) as local:
+            yield local
+
+    @contextlib.contextmanager
+    def origin(self, sha256: str) -> Iterator[Path]:
+        """The local file of the weights that versions defer to, verified against its hash.
+
+        Raises VersionRefused when they are not there, or not those.
+        """
+        what = "the origin's weights"
+        gone = VersionRefused(f"{what}, SHA-256 {sha256[:16]}…, are not in {self.url}")
+        with self._verified(self._path("origin", sha256), sha256, what, gone) as local:
+            yield local
+
+    @contextlib.contextmanager
+    def _verified(self, path: str, sha256: str, what: str, gone: RiverrunError) -> Iterator[Path]:
+        """A local file with the bytes at `path`. Raises `gone`, or VersionRefused for others."""
         with contextlib.ExitStack() as stack:
-            if self.is_local:
-                local = Path(path)
-            else:
-                directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="riverrun-"))
-                local = Path(directory) / WEIGHTS
+            local = Path(path)
             try:
                 if not self.is_local:
+                    directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="riverrun-"))
+                    local = Path(directory) / WEIGHTS
                     self.fs.get_file(path, str(local))
                 digest = sha256_of(local)
             except FileNotFoundError:
-                raise UnknownVersion(
-                    f"the weights of {version} are gone: retention keeps the newest "
-                    f"(store.keep_versions)"
-                ) from None
-            if digest != manifest.sha256:
+                raise gone from None
+            if digest != sha256:
                 raise VersionRefused(
-                    f"the weights of {version} have SHA-256 {digest[:16]}…, "
-                    f"the manifest says {manifest.sha256[:16]}…"
+                    f"{what} have SHA-256 {digest[:16]}…, the manifest says {sha256[:16]}…"
                 )
             yield local
 
