@@ -39,7 +39,8 @@ from riverrun.tokenizer import Tokenizer
 PRESETS: dict[str, dict[str, object]] = {
     "default": {},
     "no-study": {"study_pairs": 0, "framings": ("plain",)},
-    "no-blend": {"origin_share": 0.0},
+    "no-deferral": {"deferral_margin": 0.0},
+    "blend": {"deferral_margin": 0.0, "origin_share": 0.2},
     "replay-25": {"replay_share": 0.25},
     "replay-50": {"replay_share": 0.5},
     "no-recall": {"recall_share": 0.0},
@@ -48,7 +49,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "strategy": "finetune",
         "study_pairs": 0,
         "framings": ("plain",),
-        "origin_share": 0.0,
+        "deferral_margin": 0.0,
     },
 }
 """What is taken from the model's own recipe; `next-token` is plain online training. `replay-25` and

@@ -1,7 +1,8 @@
 """The examination of `bench facts`: what some weights answer, and how well they know plain text.
 
-Answers are greedy, in the form in which users ask. Weights are worn for the time of asking, so the
-model that learns is never changed by it.
+Answers are greedy, in the form in which users ask, by the learned weights or the origin's as the
+served version would choose (`riverrun/deferral.py`). Weights are worn for the time of asking, so
+the model that learns is never changed by it.
 """
 
 import copy
@@ -14,8 +15,11 @@ from torch import Tensor
 
 from bench.facts_files import Fact, General
 from learner.framing import Framing
+from learner.probes import tasks as probes
+from learner.probes.scoring import Scorer
 from learner.recipe import Recipe
 from learner.watch.surprise import Surprise, wearing
+from riverrun.deferral import defers
 from riverrun.demo.questions import MAX_ANSWER_TOKENS
 from riverrun.model.decoder import Decoder
 from riverrun.model.write import write
@@ -26,11 +30,13 @@ NUM_AT_ONCE = 25
 
 class Known(NamedTuple):
     """facts and general: the indices of what was answered. control_ratio: perplexity of the
-    control text against the start."""
+    control text against the start. deferred: facts, general questions and control texts that were
+    left to the untouched model."""
 
     facts: list[int]
     general: list[int]
     control_ratio: float
+    deferred: tuple[int, int, int] = (0, 0, 0)
 
 
 class Examiner:
@@ -51,22 +57,54 @@ class Examiner:
         dtype = torch.bfloat16 if recipe.publish_dtype == "bfloat16" else torch.float32
         self._speaker = copy.deepcopy(model).to(dtype).requires_grad_(False)
         self._surprise = Surprise(framing, recipe)
+        self._scorer = Scorer(framing, self._surprise)
         self._facts, self._general, self._control = facts, general, control
         self._num_control = sum(framing.num_tokens(text) - 1 for text in control)
-        self._nats_before = self._control_nats({})
+        self._margin = recipe.deferral_margin
+        self._nats_before = self._surprise.nats(self._model, control)
+        self._asked = [one.question for one in facts] + [one.question for one in general]
+        self._prompt_nats_before = self._prompt_nats({})
+        self._answers_before: list[str] = []
 
     def examine(self, weights: Mapping[str, Tensor]) -> Known:
         """weights: by name, those that learn at least; empty for the untouched ones."""
+        num_facts = len(self._facts)
+        are_left = self._are_left(self._prompt_nats(weights), self._prompt_nats_before)
+        kept = [text for text, is_left in zip(self._asked, are_left, strict=True) if not is_left]
         with wearing(self._speaker, weights):
-            facts = self.answered_facts(range(len(self._facts)))
-            answers = self.answers([one.question for one in self._general])
-        general = [
-            i
-            for i, (one, said) in enumerate(zip(self._general, answers, strict=True))
-            if one.is_answered_by(said)
+            own = iter(self.answers(kept))
+        if any(are_left) and not self._answers_before:
+            self._answers_before = self.answers(self._asked)
+        said = [
+            self._answers_before[i] if is_left else next(own) for i, is_left in enumerate(are_left)
         ]
-        nats = self._control_nats(weights)
-        return Known(facts, general, round(math.exp(nats - self._nats_before), 4))
+        facts = [i for i, one in enumerate(self._facts) if one.is_answered_by(said[i])]
+        said_general = said[num_facts:]
+        general = [i for i, one in enumerate(self._general) if one.is_answered_by(said_general[i])]
+        with wearing(self._model, weights):
+            nats = self._surprise.nats(self._model, self._control)
+        texts_left = self._are_left(nats, self._nats_before)
+        pairs = zip(nats, self._nats_before, texts_left, strict=True)
+        change = sum(own_nats - before for own_nats, before, is_left in pairs if not is_left)
+        return Known(
+            facts=facts,
+            general=general,
+            control_ratio=round(math.exp(change / self._num_control), 4),
+            deferred=(sum(are_left[:num_facts]), sum(are_left[num_facts:]), sum(texts_left)),
+        )
+
+    def _are_left(self, own: Sequence[float], before: Sequence[float]) -> list[bool]:
+        """Which prompts, or texts, the untouched model answers."""
+        return [
+            self._margin > 0 and defers(learned, origin, self._margin)
+            for learned, origin in zip(own, before, strict=True)
+        ]
+
+    def _prompt_nats(self, weights: Mapping[str, Tensor]) -> list[float]:
+        """Of what users ask, under `weights`."""
+        questions = [probes.Question(text, [], chat=True) for text in self._asked]
+        with wearing(self._speaker, weights):
+            return self._scorer.prompt_nats(self._speaker, questions)
 
     def answered_facts(self, which: Sequence[int], *, with_documents: bool = False) -> list[int]:
         """Those of the facts that are answered right by the weights worn now.
@@ -100,8 +138,3 @@ class Examiner:
             )
             texts += [tokenizer.decode(tokens) for tokens in written]
         return texts
-
-    def _control_nats(self, weights: Mapping[str, Tensor]) -> float:
-        """Nats a token."""
-        with wearing(self._model, weights):
-            return sum(self._surprise.nats(self._model, self._control)) / self._num_control

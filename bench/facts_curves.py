@@ -14,7 +14,8 @@ from bench.facts_files import Fact
 
 class Look(msgspec.Struct, kw_only=True, rename={"num_pass": "pass"}):
     """What was known after a pass. missing: questions of facts that were not answered. held:
-    versions so far that the gate did not promote."""
+    versions so far that the gate did not promote. deferred: facts, general questions and control
+    texts that the untouched model answered."""
 
     num_pass: int
     steps: int
@@ -25,6 +26,7 @@ class Look(msgspec.Struct, kw_only=True, rename={"num_pass": "pass"}):
     tokens: int
     due: int
     held: int = 0
+    deferred: tuple[int, int, int] = (0, 0, 0)
     burst: int | None = None
     missing: list[str] = []
 
@@ -72,6 +74,7 @@ class Curves:
                 tokens=one.num_tokens,
                 due=len(one.state.rehearsal),
                 held=one.num_held,
+                deferred=known.deferred,
                 burst=burst,
                 missing=[f.question for i, f in enumerate(self._facts) if i not in known.facts],
             )

@@ -23,7 +23,7 @@ from learner.state import State
 from learner.tensor_file import hash_tensors, write_tensors
 from riverrun.metrics import LearnerMetrics
 from riverrun.records import VersionEventKind
-from riverrun.store import Consequence, Manifest, VersionStore, version_id
+from riverrun.store import Consequence, Deferral, Manifest, VersionStore, version_id
 
 PUBLISH_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -38,6 +38,18 @@ def hash_of_published(state: State, recipe: Recipe) -> str:
     return hash_tensors(published_weights(state), PUBLISH_DTYPES[recipe.publish_dtype])
 
 
+def deferral_of(state: State, recipe: Recipe, store: VersionStore) -> Deferral | None:
+    """To the weights that the state has now, which are put into the store: before anything is
+    restored or learned. Raises StoreError."""
+    if not recipe.deferral_margin:
+        return None
+
+    def write(path: Path) -> None:
+        write_tensors(path, published_weights(state), PUBLISH_DTYPES[recipe.publish_dtype])
+
+    return Deferral(store.put_origin(write), recipe.deferral_margin)
+
+
 class Publisher:
     """From a state to the store, the journal and the audit log."""
 
@@ -50,6 +62,7 @@ class Publisher:
         metrics: LearnerMetrics,
         keep_versions: int,
         ladder_s: Sequence[float] = (),
+        deferral: Deferral | None = None,
     ) -> None:
         self.store = store
         self._identity = identity
@@ -58,6 +71,7 @@ class Publisher:
         self._metrics = metrics
         self._keep_versions = keep_versions
         self._ladder_s = ladder_s
+        self._deferral = deferral
 
     def publish(
         self,
@@ -129,6 +143,8 @@ class Publisher:
             reason=reason,
             replaces=self._identity.replaces,
             left_out=list(state.left_out.ranges),
+            # The origin itself has nobody to defer to.
+            deferral=self._deferral if progress.step else None,
         )
 
 

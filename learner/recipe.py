@@ -89,6 +89,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     origin_top_k: int
     origin_share: float
     """Of the origin's weights in those that are served."""
+    deferral_margin: float
+    """Nats by which a prompt has to be likelier for the learned weights than for the origin's, to
+    be answered by them (`riverrun/deferral.py`); 0 where they answer everything."""
 
     held_out_share: float
     held_out_after: int
@@ -161,6 +164,7 @@ SCRATCH = Recipe(
     origin_weight=0.0,
     origin_top_k=128,
     origin_share=0.0,
+    deferral_margin=0.0,
     held_out_share=0.01,
     held_out_after=64,
     held_out_bucket_s=3600.0,
@@ -211,7 +215,8 @@ PRETRAINED = Recipe(
     origin_per_step=16,
     origin_weight=3.0,
     origin_top_k=64,
-    origin_share=0.2,
+    origin_share=0.0,
+    deferral_margin=4.0,
     held_out_share=0.01,
     held_out_after=64,
     held_out_bucket_s=3600.0,

@@ -32,7 +32,7 @@ from learner.memory import Place
 from learner.mirror import Mirror
 from learner.origin import Origin
 from learner.origin_fill import fill
-from learner.publish import Publisher
+from learner.publish import Publisher, deferral_of
 from learner.recipe import kind_of, resolve, rhythm_of
 from learner.released_text import ReleasedText
 from learner.restart import Restart
@@ -122,6 +122,7 @@ def learn_a_line(
             ),
         )
     store.put_model(spoken_files(model_files))
+    deferral = deferral_of(state, recipe, store)
     examiner = examiner_of(settings, kind, assembly, metrics)
 
     servers = kafka_servers(settings, running)
@@ -171,6 +172,7 @@ def learn_a_line(
             metrics,
             rhythm.keep_versions,
             settings.store.ladder_s,
+            deferral,
         )
         if checkpoints.steps():
             examiner.prepare(directory, model, guard)

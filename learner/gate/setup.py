@@ -30,6 +30,7 @@ def examiner_of(
     groups = built_in()
     is_scratch = kind == "scratch"
     scorer = Scorer(assembly.framing, Surprise(assembly.framing, assembly.recipe))
+    margin = assembly.recipe.deferral_margin
     if settings.gate.control_file is not None:
         control = control_texts(settings.gate.control_file)
     else:
@@ -46,6 +47,7 @@ def examiner_of(
         settings.gate.probe_interval_s,
         metrics,
         list(groups) if is_scratch else [],
+        margin,
     )
 
 

@@ -81,6 +81,7 @@ def recipe_of(settings: LearnerSettings, kind: Kind, *, has_bfloat16: bool) -> R
         origin_per_step=0,
         origin_weight=0.0,
         origin_share=0.0,
+        deferral_margin=0.0,
         held_out_share=0.0,
         publish_dtype="float32",
     )

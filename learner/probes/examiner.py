@@ -22,6 +22,7 @@ from learner.gate.gate import Examined
 from learner.gate.purse import Purse
 from learner.guard import Guard, unguarded
 from learner.probes import abilities
+from learner.probes.deferring import Sheet, scores, sheet_of
 from learner.probes.scoring import Scorer, passed
 from learner.probes.tasks import GENERAL, Groups, Task, key_of
 from learner.state import State
@@ -39,9 +40,9 @@ log = logging.getLogger(__name__)
 
 
 class Untouched(msgspec.Struct):
-    """Scores of the model before its first step. scores: by the key of a group's tasks."""
+    """What the model knew before its first step, by the key of a group's tasks."""
 
-    scores: dict[str, list[float]] = {}
+    sheets: dict[str, Sheet] = {}
 
 
 class Examiner:
@@ -55,13 +56,16 @@ class Examiner:
         interval_s: float,
         metrics: LearnerMetrics,
         skipped: Sequence[str] = (),
+        margin: float = 0.0,
     ) -> None:
-        """skipped: built-in groups that are not asked, since the model starts from nothing."""
+        """skipped: built-in groups that are not asked, since the model starts from nothing.
+        margin: by which candidates defer to the untouched model; 0 where they do not."""
         self._scorer = scorer
         self._groups = groups
         self._control = list(control)
         self._interval_s = interval_s
         self._metrics = metrics
+        self._margin = margin
         self._untouched = Untouched()
         self._due_at = dict.fromkeys(groups, 0.0)
         for group in skipped:
@@ -77,18 +81,18 @@ class Examiner:
             self._untouched = Untouched()
         except msgspec.DecodeError as error:
             raise CheckpointError(f"{path} is damaged, remove it: {error}") from error
-        missing = [tasks for tasks in sets if tasks and key_of(tasks) not in self._untouched.scores]
+        missing = [tasks for tasks in sets if tasks and key_of(tasks) not in self._untouched.sheets]
         if not missing:
             return
         for tasks in missing:
-            self._untouched.scores[key_of(tasks)] = self._scorer.scores(model, tasks)
+            self._untouched.sheets[key_of(tasks)] = sheet_of(self._scorer, model, tasks)
         replace_file(path, msgspec.json.encode(self._untouched), guard=guard)
 
     def examine(self, state: State, weights: Mapping[str, Tensor], purse: Purse) -> Examined:
         """Of the candidate's `weights`: the control text, and a group that is due."""
         found = Examined({}, {})
         if self._control:
-            before = self._untouched.scores[key_of(self._control)]
+            before = self._untouched.sheets[key_of(self._control)].scores
             now = self._run(state, weights, self._control, purse, "control")
             change = _mean(now) - _mean(before)
             found.numbers["control_ratio"] = math.exp(min(change, 20.0))
@@ -117,7 +121,7 @@ class Examiner:
         found: Examined,
     ) -> None:
         tasks = self._groups[group]
-        untouched = self._untouched.scores[key_of(tasks)]
+        untouched = self._untouched.sheets[key_of(tasks)].scores
         outcomes = passed(tasks, self._run(state, weights, tasks, purse, "probe"), untouched)
         at_first = passed(tasks, untouched, untouched)
         known = state.gate.facts.abilities
@@ -145,7 +149,7 @@ class Examiner:
             tasks = self._groups.get(group)
             if tasks is None or group not in known:
                 continue
-            untouched = self._untouched.scores[key_of(tasks)]
+            untouched = self._untouched.sheets[key_of(tasks)].scores
             before += passed(tasks, untouched, untouched).count("1")
             now += known[group].latest.count("1")
         if before >= LEAST_GENERAL:
@@ -160,8 +164,9 @@ class Examiner:
         purse: Purse,
         work: str,
     ) -> list[float]:
+        untouched = self._untouched.sheets[key_of(tasks)]
         with purse.paying(work, self._scorer.num_tokens(tasks)), wearing(state.model, weights):
-            return self._scorer.scores(state.model, tasks)
+            return scores(self._scorer, state.model, tasks, untouched, self._margin)
 
 
 def _mean(scores: Sequence[float]) -> float:

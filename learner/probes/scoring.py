@@ -13,6 +13,7 @@ from learner.framing import Example, Framing, cut, turn_end
 from learner.probes.tasks import Cloze, Prose, Question, Task, Tendency
 from learner.seeds import random_for
 from learner.watch.surprise import Surprise
+from riverrun.beginnings import num_shared
 from riverrun.model.decoder import Decoder
 from riverrun.model.write import write
 
@@ -65,6 +66,24 @@ class Scorer:
             score if math.isfinite(score) else NOT_FINITE * (1 if isinstance(task, Prose) else -1)
             for task, score in zip(tasks, found, strict=True)
         ]
+
+    def prompt_nats(self, model: Decoder, tasks: Sequence[Task]) -> list[float]:
+        """Of what stands before each task's answer, after what all prompts have in common; of a
+        text, of all of it."""
+        shown = [
+            Text(example, 1.0, owner)
+            for owner, task in enumerate(tasks)
+            for example in self._prompts(task)
+        ]
+        return self._surprise.nats_of_examples(model, shown, len(tasks))
+
+    def _prompts(self, task: Task) -> list[Example]:
+        if isinstance(task, Prose):
+            return self._examples(task)
+        asked = self._asked(task.prompt, chat=task.chat)
+        common = max(1, num_shared(asked, self._framing.prefix, len(asked) - 1))
+        own = self._framing.told(asked[:common], asked[common:])
+        return cut(own, self._framing.block_tokens)
 
     def _examples(self, task: Task) -> list[Example]:
         match task:

@@ -153,6 +153,14 @@ class LearnerSettings(Section):
         description="Share of the untouched model's weights in those that are served: more keeps "
         "more of what it knew, and less of what it was told.",
     )
+    deferral_margin: float | None = Field(
+        None,
+        ge=0,
+        le=1000,
+        description="Nats by which what was learned has to make a prompt likelier, for the learned "
+        "weights to answer it; the untouched model answers the others. 0: all are answered by the "
+        "learned ones.",
+    )
     held_out_share: float | None = Field(
         None,
         ge=0,

@@ -176,11 +176,12 @@ def test_asking_leaves_the_model_as_it_was_and_asks_the_weights_that_it_is_given
 
 def test_presets_change_what_they_name() -> None:
     assert recipe_of("default", PRETRAINED) == PRETRAINED
-    assert recipe_of("no-blend", PRETRAINED).origin_share == 0.0
+    assert recipe_of("no-deferral", PRETRAINED).deferral_margin == 0.0
+    assert recipe_of("blend", PRETRAINED).origin_share == 0.2
     assert recipe_of("replay-25", PRETRAINED).replay_share == 0.25
     assert recipe_of("replay+distill", PRETRAINED).strategy == "replay+distill"
     plain = recipe_of("next-token", PRETRAINED)
-    assert (plain.strategy, plain.study_pairs, plain.origin_share) == ("finetune", 0, 0.0)
+    assert (plain.strategy, plain.study_pairs, plain.deferral_margin) == ("finetune", 0, 0.0)
 
 
 def test_a_point_of_a_curve_is_what_was_seen() -> None:
