@@ -16,10 +16,10 @@ from torch import Tensor
 from bench.facts_files import Fact, General
 from learner.framing import Framing
 from learner.probes import tasks as probes
+from learner.probes.deferring import are_left
 from learner.probes.scoring import Scorer
 from learner.recipe import Recipe
 from learner.watch.surprise import Surprise, wearing
-from riverrun.deferral import defers
 from riverrun.demo.questions import MAX_ANSWER_TOKENS
 from riverrun.model.decoder import Decoder
 from riverrun.model.write import write
@@ -61,50 +61,52 @@ class Examiner:
         self._facts, self._general, self._control = facts, general, control
         self._num_control = sum(framing.num_tokens(text) - 1 for text in control)
         self._margin = recipe.deferral_margin
-        self._nats_before = self._surprise.nats(self._model, control)
+        self._control_before = self._control_nats({})
         self._asked = [one.question for one in facts] + [one.question for one in general]
-        self._prompt_nats_before = self._prompt_nats({})
+        self._prompts_before = self._prompt_nats({})
         self._answers_before: list[str] = []
 
     def examine(self, weights: Mapping[str, Tensor]) -> Known:
         """weights: by name, those that learn at least; empty for the untouched ones."""
         num_facts = len(self._facts)
-        are_left = self._are_left(self._prompt_nats(weights), self._prompt_nats_before)
-        kept = [text for text, is_left in zip(self._asked, are_left, strict=True) if not is_left]
+        left = self._are_left(self._prompt_nats(weights), self._prompts_before)
+        kept = [text for text, is_left in zip(self._asked, left, strict=True) if not is_left]
         with wearing(self._speaker, weights):
             own = iter(self.answers(kept))
-        if any(are_left) and not self._answers_before:
+        if any(left) and not self._answers_before:
             self._answers_before = self.answers(self._asked)
-        said = [
-            self._answers_before[i] if is_left else next(own) for i, is_left in enumerate(are_left)
-        ]
+        said = [self._answers_before[i] if is_left else next(own) for i, is_left in enumerate(left)]
         facts = [i for i, one in enumerate(self._facts) if one.is_answered_by(said[i])]
         said_general = said[num_facts:]
         general = [i for i, one in enumerate(self._general) if one.is_answered_by(said_general[i])]
-        with wearing(self._model, weights):
-            nats = self._surprise.nats(self._model, self._control)
-        texts_left = self._are_left(nats, self._nats_before)
-        pairs = zip(nats, self._nats_before, texts_left, strict=True)
-        change = sum(own_nats - before for own_nats, before, is_left in pairs if not is_left)
+        nats = self._control_nats(weights)
+        texts_left = self._are_left(nats, self._control_before)
+        triples = zip(nats, self._control_before, texts_left, strict=True)
+        change = sum(sum(now) - sum(before) for now, before, is_left in triples if not is_left)
         return Known(
             facts=facts,
             general=general,
             control_ratio=round(math.exp(change / self._num_control), 4),
-            deferred=(sum(are_left[:num_facts]), sum(are_left[num_facts:]), sum(texts_left)),
+            deferred=(sum(left[:num_facts]), sum(left[num_facts:]), sum(texts_left)),
         )
 
-    def _are_left(self, own: Sequence[float], before: Sequence[float]) -> list[bool]:
+    def _are_left(
+        self, now: Sequence[Sequence[float]], before: Sequence[Sequence[float]]
+    ) -> list[bool]:
         """Which prompts, or texts, the untouched model answers."""
-        return [
-            self._margin > 0 and defers(learned, origin, self._margin)
-            for learned, origin in zip(own, before, strict=True)
-        ]
+        return are_left(now, before, self._margin) if self._margin else [False] * len(now)
 
-    def _prompt_nats(self, weights: Mapping[str, Tensor]) -> list[float]:
-        """Of what users ask, under `weights`."""
+    def _prompt_nats(self, weights: Mapping[str, Tensor]) -> list[list[float]]:
+        """Of what users ask, token by token, under `weights`."""
         questions = [probes.Question(text, [], chat=True) for text in self._asked]
         with wearing(self._speaker, weights):
             return self._scorer.prompt_nats(self._speaker, questions)
+
+    def _control_nats(self, weights: Mapping[str, Tensor]) -> list[list[float]]:
+        with wearing(self._model, weights):
+            return self._scorer.prompt_nats(
+                self._model, [probes.Prose(text) for text in self._control]
+            )
 
     def answered_facts(self, which: Sequence[int], *, with_documents: bool = False) -> list[int]:
         """Those of the facts that are answered right by the weights worn now.

@@ -90,8 +90,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     origin_share: float
     """Of the origin's weights in those that are served."""
     deferral_margin: float
-    """Nats by which a prompt has to be likelier for the learned weights than for the origin's, to
-    be answered by them (`riverrun/deferral.py`); 0 where they answer everything."""
+    """Nats of trace that a prompt has to bear to be answered by the learned weights, not by the
+    origin's (`riverrun/deferral.py`); 0 where they answer everything."""
 
     held_out_share: float
     held_out_after: int
@@ -216,7 +216,7 @@ PRETRAINED = Recipe(
     origin_weight=3.0,
     origin_top_k=64,
     origin_share=0.0,
-    deferral_margin=4.0,
+    deferral_margin=5.0,
     held_out_share=0.01,
     held_out_after=64,
     held_out_bucket_s=3600.0,

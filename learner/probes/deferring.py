@@ -17,15 +17,25 @@ from riverrun.model.decoder import Decoder
 
 
 class Sheet(msgspec.Struct, frozen=True):
-    """Of a list of tasks: scores, and nats of the prompts."""
+    """Of a list of tasks: scores, and nats of each token of their prompts."""
 
     scores: list[float]
-    prompt_nats: list[float]
+    prompt_nats: list[list[float]]
 
 
 def sheet_of(scorer: Scorer, model: Decoder, tasks: Sequence[Task]) -> Sheet:
     """Of the weights that the model wears, for everything."""
     return Sheet(scorer.scores(model, tasks), scorer.prompt_nats(model, tasks))
+
+
+def are_left(
+    learned: Sequence[Sequence[float]], untouched: Sequence[Sequence[float]], margin: float
+) -> list[bool]:
+    """Which prompts the untouched model answers, by the nats of each token under both."""
+    return [
+        defers((before - now for now, before in zip(own, theirs, strict=True)), margin)
+        for own, theirs in zip(learned, untouched, strict=True)
+    ]
 
 
 def scores(
@@ -37,12 +47,10 @@ def scores(
     """
     if not margin:
         return scorer.scores(model, tasks)
-    learned = scorer.prompt_nats(model, tasks)
-    pairs = zip(learned, untouched.prompt_nats, strict=True)
-    are_left = [defers(own, theirs, margin) for own, theirs in pairs]
-    kept = [task for task, is_left in zip(tasks, are_left, strict=True) if not is_left]
-    own_scores = iter(scorer.scores(model, kept)) if kept else iter(())
+    left = are_left(scorer.prompt_nats(model, tasks), untouched.prompt_nats, margin)
+    kept = [task for task, is_left in zip(tasks, left, strict=True) if not is_left]
+    own_scores = iter(scorer.scores(model, kept) if kept else ())
     return [
         score if is_left else next(own_scores)
-        for score, is_left in zip(untouched.scores, are_left, strict=True)
+        for score, is_left in zip(untouched.scores, left, strict=True)
     ]

@@ -67,15 +67,15 @@ class Scorer:
             for task, score in zip(tasks, found, strict=True)
         ]
 
-    def prompt_nats(self, model: Decoder, tasks: Sequence[Task]) -> list[float]:
-        """Of what stands before each task's answer, after what all prompts have in common; of a
-        text, of all of it."""
+    def prompt_nats(self, model: Decoder, tasks: Sequence[Task]) -> list[list[float]]:
+        """Of each token of what stands before each task's answer, after what all prompts have in
+        common; of a text, of all of it."""
         shown = [
             Text(example, 1.0, owner)
             for owner, task in enumerate(tasks)
             for example in self._prompts(task)
         ]
-        return self._surprise.nats_of_examples(model, shown, len(tasks))
+        return self._surprise.token_nats_of_examples(model, shown, len(tasks))
 
     def _prompts(self, task: Task) -> list[Example]:
         if isinstance(task, Prose):

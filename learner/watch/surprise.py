@@ -60,14 +60,30 @@ class Surprise:
         self, model: Decoder, shown: Sequence[Text], num_owners: int
     ) -> list[float]:
         """Of each owner's examples."""
-        recipe, device = self._recipe, model.output_matrix.device
+        device = model.output_matrix.device
         nats_by_owner = torch.zeros(num_owners, dtype=torch.float64, device=device)
-        for group, _ in chunks(shown, [], recipe.chunk_tokens):
-            batch = build(self._framing.prefix, group, [], recipe.row_tokens, device)
+        for batch in self._batches(model, shown):
             losses_N = self.losses(model, batch)
             nats_by_owner.index_add_(0, batch.owners_N, losses_N.double())
         found: list[float] = nats_by_owner.tolist()
         return found
+
+    @torch.no_grad()
+    def token_nats_of_examples(
+        self, model: Decoder, shown: Sequence[Text], num_owners: int
+    ) -> list[list[float]]:
+        """Of each token that an owner's examples predict, in order."""
+        found: list[list[float]] = [[] for _ in range(num_owners)]
+        for batch in self._batches(model, shown):
+            losses: list[float] = self.losses(model, batch).tolist()
+            for owner, nats in zip(batch.owners_N.tolist(), losses, strict=True):
+                found[owner].append(nats)
+        return found
+
+    def _batches(self, model: Decoder, shown: Sequence[Text]) -> Iterator[Batch]:
+        recipe, device = self._recipe, model.output_matrix.device
+        for group, _ in chunks(shown, [], recipe.chunk_tokens):
+            yield build(self._framing.prefix, group, [], recipe.row_tokens, device)
 
     def batch(self, model: Decoder, texts: Sequence[Content], most_tokens: int) -> Batch | None:
         """One forward pass's worth of the texts, at most about `most_tokens`; None if empty."""

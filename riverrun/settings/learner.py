@@ -157,9 +157,9 @@ class LearnerSettings(Section):
         None,
         ge=0,
         le=1000,
-        description="Nats by which what was learned has to make a prompt likelier, for the learned "
-        "weights to answer it; the untouched model answers the others. 0: all are answered by the "
-        "learned ones.",
+        description="Nats by which what was learned has to make some stretch of a prompt likelier, "
+        "for the learned weights to answer it; the untouched model answers the others. 0: the "
+        "learned ones answer all.",
     )
     held_out_share: float | None = Field(
         None,
