@@ -66,7 +66,7 @@ class Framing:
         self.block_tokens = block_tokens
         self.end_id = end_of_text(tokenizer)
         self.turn_end_id = turn_end(tokenizer)
-        self.prefix = common_beginning(tokenizer)
+        self.prefix = tokenizer.common_beginning
         ways: dict[str, Way] = {
             "plain": self._plain,
             "chat": self._chat if tokenizer.has_chat_template else self._plain,
@@ -202,14 +202,3 @@ def turn_end(tokenizer: Tokenizer) -> int:
             if token_id in tokenizer.eos_ids:
                 return token_id
     return min(tokenizer.eos_ids)
-
-
-def common_beginning(tokenizer: Tokenizer) -> list[int]:
-    """The tokens with which every conversation begins, whatever the user says."""
-    if not tokenizer.has_chat_template:
-        return []
-    one, other = (tokenizer.chat([{"role": "user", "content": text}]) for text in ("So", "1"))
-    length = 0
-    while length < min(len(one), len(other)) and one[length] == other[length]:
-        length += 1
-    return one[:length]

@@ -172,9 +172,9 @@ SCRATCH = Recipe(
 )
 
 PRETRAINED = Recipe(
-    strategy="replay+origin",
+    strategy="replay",
     optimizer="adamw",
-    lr=1e-4,
+    lr=2e-4,
     warmup_steps=5,
     weight_decay=0.0,
     betas=(0.9, 0.99),
@@ -216,7 +216,7 @@ PRETRAINED = Recipe(
     origin_weight=3.0,
     origin_top_k=64,
     origin_share=0.0,
-    deferral_margin=5.0,
+    deferral_margin=7.0,
     held_out_share=0.01,
     held_out_after=64,
     held_out_bucket_s=3600.0,

@@ -25,7 +25,7 @@ import msgspec
 
 from learner.recipe import Recipe
 from learner.speaker import speaker_of
-from learner.study_grammar import Grammar, Signs
+from learner.study_grammar import MOST_ANSWER_TOKENS, Grammar, Signs
 from learner.study_languages import LANGUAGES, Language, language_of
 from learner.study_words import names, words_of
 from riverrun.model.decoder import Decoder
@@ -34,7 +34,7 @@ from riverrun.tokenizer import Tokenizer
 
 TEXT_TOKENS = 192
 """Of a longer document only its beginning is asked about."""
-PAIR_TOKENS = 44
+PAIR_TOKENS = 48
 MAX_ANSWER_CHARACTERS = 160
 
 ENDING = re.compile(r"(?<=\w\w\w)(?:['’]s|s|ed|ing)$")
@@ -102,11 +102,13 @@ class Student:
 
     def _draft(self, written: Written) -> "Draft | None":
         pair = pair_in(self._tokenizer.decode(written.tokens))
-        # What did not end runs in a circle.
-        if pair is None or len(written.tokens) == PAIR_TOKENS:
+        if pair is None:
             return None
         begin = written.tokens.index(self._signs.question) + 1 + len(self._signs.marker)
         nats = written.nats[begin:]
+        # What was not ended by the model itself runs in a circle.
+        if len(nats) >= MOST_ANSWER_TOKENS:
+            return None
         return Draft(pair, sum(nats) / len(nats))
 
 

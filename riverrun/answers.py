@@ -93,7 +93,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """A whole answer; every token of it is from `version` (with `follow` its last one).
 
     request_id: what feedback names it by. logprobs: one for each token, where asked for.
-    versions: with `follow`, all that gave it, in order; the first one at 0 tokens.
+    versions: with `follow`, all that gave it, in order; the first one at 0 tokens. deferred: the
+    version left it to its origin, since nothing learned made the prompt likelier.
     """
 
     text: str
@@ -104,6 +105,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str = ""
     logprobs: list[TokenLogprob] | None = None
     versions: list[Switch] | None = None
+    deferred: bool = False
 
 
 class TokenScore(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,13 +118,17 @@ class TokenScore(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Score(msgspec.Struct, frozen=True, kw_only=True):
-    """How likely a text is: in nats over `tokens`, and in bits for each of `bytes`."""
+    """How likely a text is: in nats over `tokens`, and in bits for each of `bytes`.
+
+    deferred: to the version's origin.
+    """
 
     log_likelihood: float
     bits_per_byte: float
     tokens: int
     bytes: int
     per_token: list[TokenScore]
+    deferred: bool = False
 
 
 class Scores(msgspec.Struct, frozen=True, kw_only=True):

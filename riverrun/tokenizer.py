@@ -7,12 +7,14 @@ Does not import torch. Called by the learner, serving and the command line.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import tokenizers
 
+from riverrun.beginnings import num_shared
 from riverrun.byte_symbols import bytes_of
 from riverrun.chat import ChatTemplate, check
 from riverrun.errors import ModelError
@@ -112,6 +114,14 @@ class Tokenizer:
             ids.append(self._special_id(marker[marker.lastindex or 0]))
             end = marker.end()
         return ids + self.encode(guard.show(rendered[end:]))
+
+    @cached_property
+    def common_beginning(self) -> list[int]:
+        """The tokens with which every conversation begins, whatever the user says."""
+        if not self.has_chat_template:
+            return []
+        one, other = (self.chat([{"role": "user", "content": text}]) for text in ("So", "1"))
+        return one[: num_shared(one, other)]
 
     def _special_id(self, content: str) -> int:
         found = self._tokenizer.token_to_id(content)

@@ -19,7 +19,8 @@ class Call:
     by: the name of the caller's token; empty where there are none.
     peer: his connection, as gRPC writes it: `ipv4:127.0.0.1:50312`.
     deadline: until when he waits, monotonic seconds; None without one.
-    version: the weights that answer, once they are known. The numbers are those of a whole answer.
+    version: what answers, once it is known; deferred: whether by its origin. The numbers are those
+    of a whole answer.
     """
 
     request_id: str
@@ -27,6 +28,7 @@ class Call:
     peer: str = ""
     deadline: float | None = None
     version: str | None = None
+    deferred: bool = False
     num_prompt_tokens: int = 0
     num_tokens: int = 0
 

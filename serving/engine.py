@@ -304,7 +304,8 @@ class Engine:
         if not well:
             assert sequence.row is not None
             self._scheduler.forget(sequence.row)
-        self.tally.ended(well=well)
+        if not sequence.is_weighing:
+            self.tally.ended(well=well)
         self._close([sequence])
 
     def _close(self, sequences: list[Sequence]) -> None:

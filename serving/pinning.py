@@ -58,7 +58,7 @@ class Pinning:
             Overloaded: too many wait, or no slot may take the version.
             VersionNotYet: not in time.
         """
-        if wanted == Wanted(follows=wanted.follows):
+        if wanted == Wanted(follows=wanted.follows, never_defers=wanted.never_defers):
             return None
         if self._num_waits >= self._max_waits:
             raise Overloaded(

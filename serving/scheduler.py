@@ -80,7 +80,9 @@ class Scheduler:
         """Give the sequence its row, and the beginning that some row holds of its prompt."""
         found: tuple[int, int] | None = None
         if self._prefixes is not None:
-            found = self._prefixes.longest(sequence.version, sequence.tokens, sequence.num_reusable)
+            found = self._prefixes.longest(
+                sequence.slot.weights_key, sequence.tokens, sequence.num_reusable
+            )
         if found is not None:
             sequence.num_cached = sequence.num_reused = found[1]
         if found is not None and found[0] in self._free_rows:
@@ -93,7 +95,7 @@ class Scheduler:
             if found is not None:
                 # What is there already stays as it is: others may begin with it at once.
                 shared = sequence.tokens[: found[1]]
-                self._prefixes.hold(sequence.row, sequence.version, shared)
+                self._prefixes.hold(sequence.row, sequence.slot.weights_key, shared)
         if found is None or found[0] == sequence.row:
             return None
         return Copy(found[0], sequence.row, found[1])
@@ -139,7 +141,7 @@ class Scheduler:
             del self._num_running[sequence.client]
         if self._prefixes is not None:
             self._prefixes.hold(
-                sequence.row, sequence.version, sequence.tokens[: sequence.num_cached]
+                sequence.row, sequence.slot.weights_key, sequence.tokens[: sequence.num_cached]
             )
         self._free_rows.append(sequence.row)
         sequence.release()
@@ -148,7 +150,7 @@ class Scheduler:
         """The prompt is through: others may begin with it while its answer still runs."""
         if self._prefixes is not None:
             self._prefixes.hold(
-                _row(sequence), sequence.version, sequence.tokens[: sequence.num_cached]
+                _row(sequence), sequence.slot.weights_key, sequence.tokens[: sequence.num_cached]
             )
 
     def forget(self, row: int) -> None:
@@ -159,6 +161,7 @@ class Scheduler:
     def follow(self) -> list[Sequence]:
         """Move those that follow to what is live now, and give them; their keys are made anew.
 
+        One that the origin answers stays: each version has the same one.
         One that has not made a token since it was moved goes on first: so that swaps, however
         quick, cannot keep it from its end.
         """
@@ -168,7 +171,7 @@ class Scheduler:
                 sequence.follows
                 and sequence.switches
                 and sequence.num_generated > sequence.switches[-1].num_tokens
-                and not self._slots.is_live(sequence.slot)
+                and not self._slots.is_current(sequence.slot)
             ):
                 sequence.release()
                 sequence.pin = self._slots.pin()
@@ -178,13 +181,13 @@ class Scheduler:
         return moved
 
     def expired(self, now: float, max_pin_s: float) -> list[Sequence]:
-        """Those that hold weights that are not live for longer than they may."""
+        """Those that hold weights that are not current for longer than they may."""
         held = [*self.running, *self.waiting]
         return [one for one in held if self._held_since(one, now) + max_pin_s < now]
 
     def _held_since(self, sequence: Sequence, now: float) -> float:
         pin = sequence.pin
-        if pin is None or sequence.follows or self._slots.is_live(pin.slot):
+        if pin is None or sequence.follows or self._slots.is_current(pin.slot):
             return now
         return max(pin.at, pin.slot.superseded_at or 0.0)
 

@@ -50,7 +50,7 @@ class End:
     """How an answer ended, and the weights that gave all of it.
 
     manifest: of one that follows, its last version. switches: of one that follows, all its
-    versions in order, the first one at 0 tokens.
+    versions in order, the first one at 0 tokens. is_deferred: the version's origin gave it.
     """
 
     reason: FinishReason
@@ -58,6 +58,7 @@ class End:
     num_tokens: int
     manifest: Manifest
     switches: tuple[Switch, ...] = ()
+    is_deferred: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,9 @@ class Sequence:
     """Whether a `generate` goes on with the newest version at each swap."""
     switches: list[Switch] = field(default_factory=list)
     """Of one that follows."""
+    is_weighing: bool = False
+    """A `score` that only finds out which weights are to answer a request (`serving/deferral.py`):
+    it is no request of its own."""
     client: str = ""
     """Who asks: rows are shared fairly between clients."""
     cancelled: bool = False
@@ -196,13 +200,17 @@ class Sequence:
 
     @property
     def manifest(self) -> Manifest:
-        manifest = self.slot.manifest
-        assert manifest is not None, "a pinned slot has a version"
-        return manifest
+        assert self.pin is not None, "a running sequence has weights"
+        return self.pin.manifest
 
     @property
     def version(self) -> str:
         return self.manifest.version
+
+    @property
+    def is_deferred(self) -> bool:
+        """Whether the origin answers for the version."""
+        return self.slot.origin is not None
 
     def release(self) -> None:
         """Let go of its weights."""
@@ -216,4 +224,5 @@ class Sequence:
             self.num_generated,
             self.manifest,
             tuple(self.switches),
+            self.is_deferred,
         )

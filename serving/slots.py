@@ -5,6 +5,9 @@ are pinned to it → free. One that was loaded because a request asked for its v
 while it is pinned. A slot that is live, offered or pinned is never written; that is all that keeps
 a reply from mixing two versions, and it holds here and nowhere else.
 
+One more set of weights stands beside them: the origin's, to which versions defer
+(`serving/deferral.py`). It is loaded once and never written again.
+
 Two slots are out of reach of requests that name a version: the live one, and one for the next. So
 whatever clients pin, a swap waits for a slot no longer than `serving.max_pin_s`.
 
@@ -15,6 +18,7 @@ pin and unpin. Knows nothing of files, caches or sequences.
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
@@ -31,7 +35,8 @@ class Slot:
     """One set of weights. Its memory is taken when it is first written, and then kept.
 
     num_pins: whoever needs it unwritten; num_asked: those of them that named its version while it
-    was not live. superseded_at: when another version took its place, monotonic seconds.
+    was not live. superseded_at: when another version took its place, monotonic seconds. origin: the
+    SHA-256 of the weights, where they are no version's but those that versions defer to.
     """
 
     def __init__(
@@ -39,6 +44,7 @@ class Slot:
     ) -> None:
         self.number = number
         self.manifest: Manifest | None = None
+        self.origin: str | None = None
         self.num_pins = 0
         self.num_asked = 0
         self.superseded_at: float | None = None
@@ -58,14 +64,26 @@ class Slot:
     def has_memory(self) -> bool:
         return self._model is not None
 
+    @property
+    def weights_key(self) -> str:
+        """What tells these weights from all others."""
+        if self.origin is not None:
+            return f"origin {self.origin}"
+        assert self.manifest is not None, "a slot that is run has weights"
+        return self.manifest.version
+
 
 class Pin:
-    """Keeps a slot from being written until it is released, once."""
+    """Keeps a slot from being written until it is released, once.
 
-    __slots__ = ("_is_asked", "_slots", "at", "slot")
+    manifest: the version that it answers for; the slot's own, or one that defers to the slot.
+    """
 
-    def __init__(self, slots: "Slots", slot: Slot, *, is_asked: bool) -> None:
+    __slots__ = ("_is_asked", "_slots", "at", "manifest", "slot")
+
+    def __init__(self, slots: "Slots", slot: Slot, manifest: Manifest, *, is_asked: bool) -> None:
         self.slot = slot
+        self.manifest = manifest
         self.at = time.monotonic()
         self._slots: Slots | None = slots
         self._is_asked = is_asked
@@ -73,7 +91,11 @@ class Pin:
     def again(self) -> "Pin":
         """Another pin of the same slot."""
         assert self._slots is not None, "a released pin holds nothing"
-        return self._slots.pin_again(self.slot, is_asked=self._is_asked)
+        return self._slots.pin_again(self)
+
+    @property
+    def is_asked(self) -> bool:
+        return self._is_asked
 
     def release(self) -> None:
         """Harmless after the first time."""
@@ -99,8 +121,24 @@ class Slots:
         self._live: Slot | None = None
         self._offered: Slot | None = None
         self._staging: Slot | None = None
+        self._origin: Slot | None = None
+        self._new_slot = partial(Slot, len(self._slots), config, precision, device)
 
     # The watcher
+
+    def has_origin(self, sha256: str) -> bool:
+        """Whether the weights with this hash are what versions defer to here."""
+        return self._origin is not None and self._origin.origin == sha256
+
+    def stage_origin(self) -> Slot:
+        """A slot to write; nobody sees it before `keep_origin`."""
+        return self._new_slot()
+
+    def keep_origin(self, slot: Slot, sha256: str) -> None:
+        """From now on versions defer to what the slot holds; answers that run on another one keep
+        it until they end."""
+        slot.origin = sha256
+        self._origin = slot
 
     def stage(self, timeout_s: float) -> Slot | None:
         """A slot to write, once one is free; None when none is within `timeout_s`."""
@@ -169,8 +207,9 @@ class Slots:
         slot = self._live
         return None if slot is None else slot.manifest
 
-    def is_live(self, slot: Slot) -> bool:
-        return slot is self._live
+    def is_current(self, slot: Slot) -> bool:
+        """Whether no newer weights took its place: the live ones, and the origin's."""
+        return slot is self._live or slot.origin is not None
 
     def swap(self) -> Manifest | None:
         """Make the offered slot live; its manifest, or None when nothing was offered."""
@@ -216,10 +255,16 @@ class Slots:
                 return self._pin(slot, is_asked=is_asked)
         return None
 
-    def pin_again(self, slot: Slot, *, is_asked: bool) -> Pin:
+    def pin_origin(self, pin: Pin) -> Pin:
+        """The weights that the pinned version defers to, to answer for it."""
         with self._changed:
-            assert slot.num_pins > 0, "only what is pinned can be pinned again"
-            return self._pin(slot, is_asked=is_asked)
+            assert self._origin is not None, "it is loaded before a version that defers to it"
+            return self._pin(self._origin, is_asked=False, manifest=pin.manifest)
+
+    def pin_again(self, pin: Pin) -> Pin:
+        with self._changed:
+            assert pin.slot.num_pins > 0, "only what is pinned can be pinned again"
+            return self._pin(pin.slot, is_asked=pin.is_asked, manifest=pin.manifest)
 
     def unpin(self, slot: Slot, *, is_asked: bool) -> None:
         with self._changed:
@@ -230,10 +275,12 @@ class Slots:
                 slot.freed_at = time.monotonic()
                 self._changed.notify_all()
 
-    def _pin(self, slot: Slot, *, is_asked: bool) -> Pin:
+    def _pin(self, slot: Slot, *, is_asked: bool, manifest: Manifest | None = None) -> Pin:
+        manifest = manifest or slot.manifest
+        assert manifest is not None, "what is pinned is a version, or answers for one"
         slot.num_pins += 1
         slot.num_asked += is_asked
-        return Pin(self, slot, is_asked=is_asked)
+        return Pin(self, slot, manifest, is_asked=is_asked)
 
     def _check_asked(self) -> None:
         if sum(slot.num_asked > 0 for slot in self._slots) >= len(self._slots) - 2:

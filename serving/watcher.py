@@ -143,11 +143,23 @@ class Watcher:
     def _load(self, version: str, slot: Slot) -> Manifest:
         started = time.perf_counter()
         manifest = self._store.manifest(version)
+        if manifest.deferral is not None:
+            self._load_origin(manifest.deferral.origin)
         with self._store.weights(version) as path:
             load_into(slot.model, path, version, self._pause())
         self._tally.metrics.load_seconds.observe(time.perf_counter() - started)
         log.debug("%s loaded in %.3f s", version, time.perf_counter() - started)
         return manifest
+
+    def _load_origin(self, sha256: str) -> None:
+        """What a version defers to, before it is served; the same one for all of a line."""
+        slots = self._engine.slots
+        if slots.has_origin(sha256):
+            return
+        slot = slots.stage_origin()
+        with self._store.origin(sha256) as path:
+            load_into(slot.model, path, f"origin {sha256[:8]}", self._pause())
+        slots.keep_origin(slot, sha256)
 
 
 def _step_back() -> None:

@@ -21,8 +21,8 @@ class AnswerOptions(TypedDict, total=False):
     """Ranges and meanings are in `protos/riverrun/v1/generation.proto`; all may be left out.
 
     messages: `{"role", "content"}`, instead of a prompt. logprobs: how many alternatives a token
-    comes with. version, min_version, min_step, after, follow: which weights answer. timeout_s:
-    bounds the call, tries and waits included. request_id: yours instead of a random one.
+    comes with. version, min_version, min_step, after, follow, never_defer: which weights answer.
+    timeout_s: bounds the call, tries and waits included. request_id: yours instead of a random one.
     """
 
     messages: Messages | None
@@ -40,6 +40,7 @@ class AnswerOptions(TypedDict, total=False):
     min_step: int
     after: After | None
     follow: bool
+    never_defer: bool
     timeout_s: float | None
     request_id: str | None
 

@@ -44,6 +44,7 @@ def answer(
         completion_tokens=final.completion_tokens,
         version=version(final.version),
         request_id=final.request_id,
+        deferred=final.deferred,
         logprobs=logprobs or None,
         versions=[
             Switch(version=version(one.version), completion_tokens=one.completion_tokens)
@@ -81,6 +82,7 @@ def scores(proto: generation_pb2.ScoreResponse) -> Scores:
                     TokenScore(id=t.id, text=t.text, logprob=t.logprob, likeliest=t.likeliest)
                     for t in one.per_token
                 ],
+                deferred=one.deferred,
             )
             for one in proto.scores
         ],

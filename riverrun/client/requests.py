@@ -79,6 +79,8 @@ def _choose_version(request: Any, options: AnswerOptions) -> None:
     if min_step:
         with _fits("min_step", min_step, UINT64):
             request.version.min_step = min_step
+    if options.get("never_defer"):
+        request.version.never_defer = True
     after = options.get("after")
     if after is not None:
         with _fits("after", after, "a receipt, or raw offsets by partition"):

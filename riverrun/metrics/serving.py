@@ -58,7 +58,13 @@ class ServingMetrics:
         )
         self.prefix_tokens = Counter(
             "riverrun_serving_prefix_tokens",
-            "Prompt tokens that were not run, since a row held their keys, of the same version.",
+            "Prompt tokens that were not run, since a row held their keys, of the same weights.",
+            registry=registry,
+        )
+        self.answered_by = Counter(
+            "riverrun_serving_answered_by",
+            "Requests to versions that defer, by whose weights answer: `learned` or `origin`.",
+            ["weights"],
             registry=registry,
         )
         self.rows = Gauge("riverrun_serving_rows", "Requests decoding now.", registry=registry)

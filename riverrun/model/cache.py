@@ -79,6 +79,17 @@ class ContiguousCache:
             return columns_1T
         return (columns_1T - self.padding_B[:, None]).clamp_min(0)
 
+    def real_columns(self) -> list[Tensor]:
+        """Of each row the columns that belong to its tokens, in order."""
+        columns_C = torch.arange(self.num_columns, device=self.keys_LBHCD.device)
+        if self.padding_B is None:
+            return [columns_C] * self.keys_LBHCD.shape[1]
+        is_shared_C = columns_C < self._num_shared
+        return [
+            columns_C[is_shared_C | (columns_C - self._num_shared >= padding)]
+            for padding in self.padding_B.tolist()
+        ]
+
     @property
     def mask_BTS(self) -> Tensor | None:
         if self.padding_B is None:

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from riverrun.errors import InvalidValue
 from riverrun.model.attention import attend
+from riverrun.model.branches import Branches
 from riverrun.model.cache import KeyValueCache
 from riverrun.model.config import ModelConfig
 from riverrun.model.rotary import Rotary, Rotation
@@ -22,7 +23,7 @@ from riverrun.model.rotary import Rotary, Rotation
 class Pass:
     """What all layers of one forward pass share."""
 
-    def __init__(self, rotation: Rotation, cache: KeyValueCache | None) -> None:
+    def __init__(self, rotation: Rotation, cache: KeyValueCache | Branches | None) -> None:
         self.rotation = rotation
         self.cache = cache
         self._bias: Tensor | None = None
@@ -40,6 +41,7 @@ class Pass:
 
     def _made_bias(self, query_BHTD: Tensor, key_BHSD: Tensor) -> Tensor | None:
         assert self.cache is not None
+        assert not isinstance(self.cache, Branches)
         num_new, num_seen = query_BHTD.shape[2], key_BHSD.shape[2]
         mask_BTS = self.cache.mask_BTS
         if mask_BTS is None:
@@ -106,10 +108,13 @@ class Attention(nn.Module):
         query_BHTD = shared.rotation.turn(query_BTHD.transpose(1, 2))
         key_BHSD = shared.rotation.turn(key_BTHD.transpose(1, 2))
         value_BHSD = self.v_proj(x_BTD).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        if shared.cache is not None:
-            key_BHSD, value_BHSD = shared.cache.extend(self.layer, key_BHSD, value_BHSD)
-        bias = shared.bias(query_BHTD, key_BHSD)
-        attended_BHTD = attend(query_BHTD, key_BHSD, value_BHSD, bias)
+        if isinstance(shared.cache, Branches):
+            attended_BHTD = shared.cache.attend(self.layer, query_BHTD, key_BHSD, value_BHSD)
+        else:
+            if shared.cache is not None:
+                key_BHSD, value_BHSD = shared.cache.extend(self.layer, key_BHSD, value_BHSD)
+            bias = shared.bias(query_BHTD, key_BHSD)
+            attended_BHTD = attend(query_BHTD, key_BHSD, value_BHSD, bias)
         out: Tensor = self.o_proj(attended_BHTD.transpose(1, 2).flatten(-2))
         return out
 
@@ -175,7 +180,7 @@ class Decoder(nn.Module):
         tokens_BT: Tensor,
         *,
         positions_BT: Tensor | None = None,
-        cache: KeyValueCache | None = None,
+        cache: KeyValueCache | Branches | None = None,
     ) -> Tensor:
         """The last layer's normed output (B, T, D).
 
@@ -200,7 +205,7 @@ class Decoder(nn.Module):
         tokens_BT: Tensor,
         *,
         positions_BT: Tensor | None = None,
-        cache: KeyValueCache | None = None,
+        cache: KeyValueCache | Branches | None = None,
     ) -> Tensor:
         """Logits (B, T, V) at every position; `hidden` and `logits` where fewer are wanted."""
         return self.logits(self.hidden(tokens_BT, positions_BT=positions_BT, cache=cache))

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from riverrun.beginnings import num_shared
 from riverrun.errors import InvalidValue
+from riverrun.model.branches import Branches
 from riverrun.model.cache import ContiguousCache
 from riverrun.model.decoder import Decoder
 
@@ -100,28 +101,29 @@ def write_within(
     padding = [longest - len(prompt) for prompt in prompts]
     padding_B = torch.tensor(padding, device=device) if any(padding) else None
     num_common = _num_common(prompts)
-    cache = ContiguousCache(
+    has_branches = len(openings) > 1
+    whole = ContiguousCache(
         model.config,
         num_rows=1 if num_common else len(prompts),
-        capacity=longest + max_tokens,
+        capacity=longest if has_branches else longest + max_tokens,
         padding_B=None if num_common else padding_B,
         dtype=model.output_matrix.dtype,
         device=device,
     )
     if num_common:
-        _next_logits(model, torch.tensor([prompts[0][:num_common]], device=device), cache)
-        cache.fan_out(len(prompts), padding_B)
+        _next_logits(model, torch.tensor([prompts[0][:num_common]], device=device), whole)
+        whole.fan_out(len(prompts), padding_B)
     rests = [prompt[num_common:] for prompt in prompts]
     rows = [[rest[0]] * pad + list(rest) for rest, pad in zip(rests, padding, strict=True)]
     tokens_BT = torch.tensor(rows, device=device)
     written = [Written([], []) for _ in range(len(prompts) * len(openings))]
     stops_left = [num_stops] * len(written)
     owners = list(range(len(written)))
-    logits_BV = _next_logits(model, tokens_BT, cache)
-    if len(openings) > 1:
-        branches_B = torch.arange(len(prompts), device=device).repeat_interleave(len(openings))
-        cache.take(branches_B)
-        logits_BV = logits_BV.index_select(0, branches_B)
+    logits_BV = _next_logits(model, tokens_BT, whole)
+    cache: ContiguousCache | Branches = whole
+    if has_branches:
+        cache = Branches(whole, len(openings), max_tokens)
+        logits_BV = logits_BV.repeat_interleave(len(openings), 0)
     for i in range(max_tokens):
         free_BV = logits_BV
         if allowed is not None:
@@ -144,8 +146,9 @@ def write_within(
         going = [row for row, owner in enumerate(owners) if stops_left[owner]]
         if not going or i + 1 == max_tokens:
             break
-        # Rows that have ended cost as much as others; letting them go costs a copy of the cache.
-        if 2 * len(going) <= len(owners):
+        # Rows that have ended cost as much as others; letting them go costs a copy of the cache,
+        # which is small where rows branch off.
+        if len(going) <= len(owners) * (0.9 if has_branches else 0.5):
             cache.take(torch.tensor(going, device=device))
             owners = [owners[row] for row in going]
             chosen = [chosen[row] for row in going]
@@ -161,7 +164,7 @@ def _num_common(prompts: Sequence[Sequence[int]]) -> int:
     return num if len(prompts) > 1 and num >= LEAST_SHARED else 0
 
 
-def _next_logits(model: Decoder, tokens_BT: Tensor, cache: ContiguousCache) -> Tensor:
+def _next_logits(model: Decoder, tokens_BT: Tensor, cache: ContiguousCache | Branches) -> Tensor:
     positions_BT = cache.positions_BT(tokens_BT.shape[1])
     hidden_BTD = model.hidden(tokens_BT, positions_BT=positions_BT, cache=cache)
     return model.logits(hidden_BTD[:, -1]).float()

@@ -93,7 +93,7 @@ class Sampling(_message.Message):
     def __init__(self, temperature: _Optional[float] = ..., top_k: _Optional[int] = ..., top_p: _Optional[float] = ..., seed: _Optional[int] = ..., min_p: _Optional[float] = ..., repetition_penalty: _Optional[float] = ...) -> None: ...
 
 class VersionChoice(_message.Message):
-    __slots__ = ("mode", "id", "min_id", "min_step", "after")
+    __slots__ = ("mode", "id", "min_id", "min_step", "after", "never_defer")
     class AfterEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -106,12 +106,14 @@ class VersionChoice(_message.Message):
     MIN_ID_FIELD_NUMBER: _ClassVar[int]
     MIN_STEP_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
+    NEVER_DEFER_FIELD_NUMBER: _ClassVar[int]
     mode: VersionMode
     id: str
     min_id: str
     min_step: int
     after: _containers.ScalarMap[int, int]
-    def __init__(self, mode: _Optional[_Union[VersionMode, str]] = ..., id: _Optional[str] = ..., min_id: _Optional[str] = ..., min_step: _Optional[int] = ..., after: _Optional[_Mapping[int, int]] = ...) -> None: ...
+    never_defer: bool
+    def __init__(self, mode: _Optional[_Union[VersionMode, str]] = ..., id: _Optional[str] = ..., min_id: _Optional[str] = ..., min_step: _Optional[int] = ..., after: _Optional[_Mapping[int, int]] = ..., never_defer: _Optional[bool] = ...) -> None: ...
 
 class GenerateResponse(_message.Message):
     __slots__ = ("chunk", "final", "switched")
@@ -164,20 +166,22 @@ class Alternative(_message.Message):
     def __init__(self, id: _Optional[int] = ..., text: _Optional[str] = ..., logprob: _Optional[float] = ...) -> None: ...
 
 class Final(_message.Message):
-    __slots__ = ("finish_reason", "prompt_tokens", "completion_tokens", "version", "request_id", "versions")
+    __slots__ = ("finish_reason", "prompt_tokens", "completion_tokens", "version", "request_id", "versions", "deferred")
     FINISH_REASON_FIELD_NUMBER: _ClassVar[int]
     PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     COMPLETION_TOKENS_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    DEFERRED_FIELD_NUMBER: _ClassVar[int]
     finish_reason: FinishReason
     prompt_tokens: int
     completion_tokens: int
     version: _version_pb2.Version
     request_id: str
     versions: _containers.RepeatedCompositeFieldContainer[Switched]
-    def __init__(self, finish_reason: _Optional[_Union[FinishReason, str]] = ..., prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ..., version: _Optional[_Union[_version_pb2.Version, _Mapping]] = ..., request_id: _Optional[str] = ..., versions: _Optional[_Iterable[_Union[Switched, _Mapping]]] = ...) -> None: ...
+    deferred: bool
+    def __init__(self, finish_reason: _Optional[_Union[FinishReason, str]] = ..., prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ..., version: _Optional[_Union[_version_pb2.Version, _Mapping]] = ..., request_id: _Optional[str] = ..., versions: _Optional[_Iterable[_Union[Switched, _Mapping]]] = ..., deferred: _Optional[bool] = ...) -> None: ...
 
 class CompleteResponse(_message.Message):
     __slots__ = ("text", "final", "logprobs")
@@ -218,18 +222,20 @@ class ScoreResponse(_message.Message):
     def __init__(self, scores: _Optional[_Iterable[_Union[Score, _Mapping]]] = ..., version: _Optional[_Union[_version_pb2.Version, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class Score(_message.Message):
-    __slots__ = ("log_likelihood", "bits_per_byte", "tokens", "bytes", "per_token")
+    __slots__ = ("log_likelihood", "bits_per_byte", "tokens", "bytes", "per_token", "deferred")
     LOG_LIKELIHOOD_FIELD_NUMBER: _ClassVar[int]
     BITS_PER_BYTE_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
     BYTES_FIELD_NUMBER: _ClassVar[int]
     PER_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    DEFERRED_FIELD_NUMBER: _ClassVar[int]
     log_likelihood: float
     bits_per_byte: float
     tokens: int
     bytes: int
     per_token: _containers.RepeatedCompositeFieldContainer[TokenScore]
-    def __init__(self, log_likelihood: _Optional[float] = ..., bits_per_byte: _Optional[float] = ..., tokens: _Optional[int] = ..., bytes: _Optional[int] = ..., per_token: _Optional[_Iterable[_Union[TokenScore, _Mapping]]] = ...) -> None: ...
+    deferred: bool
+    def __init__(self, log_likelihood: _Optional[float] = ..., bits_per_byte: _Optional[float] = ..., tokens: _Optional[int] = ..., bytes: _Optional[int] = ..., per_token: _Optional[_Iterable[_Union[TokenScore, _Mapping]]] = ..., deferred: _Optional[bool] = ...) -> None: ...
 
 class TokenScore(_message.Message):
     __slots__ = ("id", "text", "logprob", "likeliest")

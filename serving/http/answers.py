@@ -28,6 +28,8 @@ BODY_TIMEOUT_S = 30.0
 """For a body that comes byte by byte."""
 
 VERSION_HEADER = "x-riverrun-version"
+DEFERRED_HEADER = "x-riverrun-deferred"
+"""Whether the version left the answer to its origin."""
 encode = msgspec.json.Encoder().encode
 
 
@@ -140,8 +142,10 @@ def _envelope(asked: Asked, shape: Shape, kind: str) -> dict[str, Any]:
 
 
 def _version_header() -> dict[str, str]:
-    version = current_call().version
-    return {} if version is None else {VERSION_HEADER: version}
+    call = current_call()
+    if call.version is None:
+        return {}
+    return {VERSION_HEADER: call.version, DEFERRED_HEADER: str(call.deferred).lower()}
 
 
 async def _body(request: web.Request) -> dict[str, Any]:

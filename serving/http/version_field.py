@@ -43,6 +43,7 @@ def fill_version(fields: Fields, choice: pb.VersionChoice, *, streams: bool) -> 
             allowed = "false without stream: true, for a whole answer names one version"
             raise InvalidValue("version.follow", True, allowed)
         choice.mode = pb.VERSION_MODE_FOLLOW
+    choice.never_defer = bool(given.flag("never_defer"))
     wait_s = given.number("wait_s")
     if wait_s is not None and not (math.isfinite(wait_s) and 0 <= wait_s <= LARGEST_WAIT_S):
         raise InvalidValue("version.wait_s", wait_s, f"seconds from 0 to {LARGEST_WAIT_S:g}")

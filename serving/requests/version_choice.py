@@ -18,7 +18,8 @@ class Wanted:
     """What weights must be, to answer. Nothing set: those that are live at admission.
 
     version: exactly this. min_version: it or a later one of its line. min_step: of this step or a
-    later one. after: by raw partition, an offset that must be learned.
+    later one. after: by raw partition, an offset that must be learned. never_defers: the version's
+    own weights answer, whatever is asked.
     """
 
     follows: bool = False
@@ -26,6 +27,7 @@ class Wanted:
     min_version: str | None = None
     min_step: int = 0
     after: Mapping[int, int] = field(default_factory=dict)
+    never_defers: bool = False
 
 
 def wanted_of(choice: pb.VersionChoice, *, may_follow: bool) -> Wanted:
@@ -51,5 +53,10 @@ def wanted_of(choice: pb.VersionChoice, *, may_follow: bool) -> Wanted:
             "version.id", choice.id, "no min_id, min_step, after or FOLLOW beside it"
         )
     return Wanted(
-        follows, choice.id or None, choice.min_id or None, choice.min_step, dict(choice.after)
+        follows,
+        choice.id or None,
+        choice.min_id or None,
+        choice.min_step,
+        dict(choice.after),
+        choice.never_defer,
     )

@@ -27,6 +27,7 @@ def final_proto(end: End) -> pb.Final:
         version=version_proto(end.manifest),
         request_id=current_call().request_id,
         versions=[switched_proto(switch) for switch in end.switches],
+        deferred=end.is_deferred,
     )
 
 
@@ -50,7 +51,12 @@ def logprob_protos(logprobs: Iterable[TokenLogprob], tokenizer: Tokenizer) -> li
 
 
 def score_proto(
-    scores: Sequence[TokenScore], num_bytes: int, tokenizer: Tokenizer, *, per_token: bool
+    scores: Sequence[TokenScore],
+    num_bytes: int,
+    tokenizer: Tokenizer,
+    *,
+    per_token: bool,
+    is_deferred: bool,
 ) -> pb.Score:
     log_likelihood = math.fsum(score.logprob for score in scores)
     return pb.Score(
@@ -58,6 +64,7 @@ def score_proto(
         bits_per_byte=-log_likelihood / math.log(2) / num_bytes if num_bytes else 0.0,
         tokens=len(scores),
         bytes=num_bytes,
+        deferred=is_deferred,
         per_token=[
             pb.TokenScore(
                 id=score.token,

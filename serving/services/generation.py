@@ -16,6 +16,7 @@ from riverrun.tokenizer import Tokenizer
 from riverrun.v1 import generation_pb2 as pb
 from riverrun.v1 import generation_pb2_grpc as rpc
 from serving.call import Call, current_call
+from serving.deferral import weights_for
 from serving.mailbox import Mailbox
 from serving.replies import Reply
 from serving.requests.generate import DEFAULT_MAX_TOKENS, GenerateRequest, sequence_of
@@ -23,6 +24,7 @@ from serving.requests.inputs import input_of
 from serving.requests.texts import texts_to_embed, texts_to_score
 from serving.requests.version_choice import wanted_of
 from serving.run_sequence import deltas_of, run_batch
+from serving.score_texts import score_texts
 from serving.sequence import Delta, Sequence, Sink
 from serving.services.answer_proto import (
     final_proto,
@@ -75,22 +77,22 @@ class Generation(rpc.GenerationServicer):
         call = _calls(context)
         with self._state.open_answer():
             texts = await texts_to_score(request, tokenizer, engine.cache.context_tokens)
-
-            def make(i: int) -> Any:
-                text = texts[i]
-                return lambda sink: Sequence(
-                    text.tokens,
-                    sink,
-                    task="score",
-                    first_target=text.first_target,
-                    client=call.client,
-                )
-
-            deltas, manifest = await self._batch(request, [make(i) for i in range(len(texts))])
-            current_call().version = manifest.version
+            wanted = wanted_of(request.version, may_follow=False)
+            assert self._state.pinning is not None
+            pin = await self._state.pinning.pin(wanted, call.deadline)
+            scored, manifest = await score_texts(
+                engine, texts, pin, call.client, never_defers=wanted.never_defers
+            )
+            call.version = manifest.version
         scores = [
-            score_proto(delta.scores or (), text.num_bytes, tokenizer, per_token=request.per_token)
-            for delta, text in zip(deltas, texts, strict=True)
+            score_proto(
+                one.scores,
+                text.num_bytes,
+                tokenizer,
+                per_token=request.per_token,
+                is_deferred=one.is_deferred,
+            )
+            for one, text in zip(scored, texts, strict=True)
         ]
         return pb.ScoreResponse(
             scores=scores, version=version_proto(manifest), request_id=current_call().request_id
@@ -131,7 +133,7 @@ class Generation(rpc.GenerationServicer):
 
     async def _batch(
         self,
-        request: pb.ScoreRequest | pb.EmbedRequest,
+        request: pb.EmbedRequest,
         makers: list[Callable[[Sink], Sequence]],
     ) -> tuple[list[Delta], Manifest]:
         """Run on the version that the request wants."""
@@ -226,6 +228,12 @@ async def answer(
         sequence.follows = wanted.follows
         sequence.client = call.client
         sequence.pin = await state.pinning.pin(wanted, call.deadline)
+        if not wanted.never_defers:
+            common = tokenizer.common_beginning
+            sequence.pin = await weights_for(
+                engine, sequence.tokens, common, sequence.pin, call.client
+            )
+        call.deferred = sequence.pin is not None and sequence.pin.slot.origin is not None
         slow = state.tally.metrics.ended_early.labels("slow_reader")
         async with aclosing(deltas_of(engine, sequence, mailbox, slow.inc)) as deltas:
             async for delta in deltas:

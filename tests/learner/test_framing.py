@@ -2,7 +2,7 @@
 
 import pytest
 
-from learner.framing import Example, Framing, common_beginning, cut, end_of_text, turn_end
+from learner.framing import Example, Framing, cut, end_of_text, turn_end
 from learner.seeds import random_for
 from riverrun.errors import InvalidValue
 from riverrun.tokenizer import Tokenizer
@@ -57,7 +57,7 @@ def test_the_last_framing_repeats(tokenizer: Tokenizer) -> None:
 
 
 def test_the_prefix_is_what_all_conversations_share(tokenizer: Tokenizer) -> None:
-    prefix = common_beginning(tokenizer)
+    prefix = tokenizer.common_beginning
     assert prefix == tokenizer.chat([{"role": "user", "content": "x"}])[: len(prefix)]
     assert tokenizer.decode(prefix, keep_special=True) == "<|im_start|>user\n"
 
