@@ -8,8 +8,6 @@ The choice holds for the whole answer, which names the version either way. Calle
 `serving/services/generation.py`.
 """
 
-import asyncio
-from collections.abc import Callable
 from contextlib import aclosing
 
 from riverrun.beginnings import num_shared
@@ -19,8 +17,6 @@ from serving.mailbox import Mailbox
 from serving.run_sequence import deltas_of
 from serving.sequence import Delta, Sequence, TokenScore
 from serving.slots import Pin
-
-Take = Callable[[], Pin]
 
 
 def live_that_defers(engine: Engine) -> Pin | None:
@@ -62,16 +58,10 @@ async def _is_left(engine: Engine, tokens: list[int], first: int, pin: Pin, clie
     if len(tokens) <= first:
         return True
 
-    def origin() -> Pin:
-        return engine.slots.pin_origin(pin)
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            own = group.create_task(_logprobs(engine, tokens, first, pin.again, client))
-            theirs = group.create_task(_logprobs(engine, tokens, first, origin, client))
-    except ExceptionGroup as several:
-        raise several.exceptions[0] from None
-    return is_left(own.result(), theirs.result(), pin.manifest.deferral.margin)
+    # One after the other: a request never takes more than one place of the queue.
+    own = await _logprobs(engine, tokens, first, pin.again(), client)
+    theirs = await _logprobs(engine, tokens, first, engine.slots.pin_origin(pin), client)
+    return is_left(own, theirs, pin.manifest.deferral.margin)
 
 
 def is_left(own: list[TokenScore], theirs: list[TokenScore], margin: float) -> bool:
@@ -80,8 +70,9 @@ def is_left(own: list[TokenScore], theirs: list[TokenScore], margin: float) -> b
 
 
 async def _logprobs(
-    engine: Engine, tokens: list[int], first: int, take: Take, client: str
+    engine: Engine, tokens: list[int], first: int, pin: Pin, client: str
 ) -> list[TokenScore]:
+    """pin: is released at the end, whatever that is."""
     mailbox = Mailbox()
     sequence = Sequence(
         list(tokens),
@@ -91,7 +82,7 @@ async def _logprobs(
         client=client,
         is_weighing=True,
     )
-    sequence.pin = take()
+    sequence.pin = pin
     last: Delta | None = None
     async with aclosing(deltas_of(engine, sequence, mailbox)) as deltas:
         async for delta in deltas:

@@ -16,7 +16,7 @@ import torch
 from riverrun.model import tiny
 from riverrun.model.decoder import Decoder
 from riverrun.model.files import save_tensors
-from riverrun.store import Manifest, VersionStore, version_id
+from riverrun.store import Deferral, Manifest, VersionStore, version_id
 from riverrun.tokenizer import Tokenizer
 
 CONFIG = msgspec.structs.replace(
@@ -60,11 +60,14 @@ class Published:
         newest_ms: int | None = None,
         parent: str | None = None,
         run: str = "test",
+        deferral: Deferral | None = None,
     ) -> str:
         """The version `step`, whose weights are those of the seed `step` unless given."""
         decoder = decoder or self.model(step)
         tensors = {name: t.detach().to(dtype) for name, t in decoder.state_dict().items()}
-        version = self.publish_tensors(step, tensors, newest_ms=newest_ms, parent=parent, run=run)
+        version = self.publish_tensors(
+            step, tensors, newest_ms=newest_ms, parent=parent, run=run, deferral=deferral
+        )
         served = Decoder(CONFIG).requires_grad_(False)
         served.load_state_dict(tensors)
         with self._lock:
@@ -81,6 +84,7 @@ class Published:
         newest_ms: int | None = None,
         parent: str | None = None,
         run: str = "test",
+        deferral: Deferral | None = None,
     ) -> str:
         """Whatever these are; not promoted."""
         digest = hashlib.sha256(str(step).encode()).hexdigest()
@@ -102,9 +106,24 @@ class Published:
                 num_tokens=step,
                 newest_ms=newest_ms,
                 metrics={"loss": 1.5},
+                deferral=deferral,
             )
 
         return self.store.publish(lambda path: save_tensors(tensors, path), describe).version
+
+    def put_origin(self, seed: int) -> str:
+        """The weights of the seed, for versions to defer to; `models` has them by their SHA-256."""
+        decoder = self.model(seed)
+        tensors = {name: t.detach() for name, t in decoder.state_dict().items()}
+        sha256 = self.store.put_origin(lambda path: save_tensors(tensors, path))
+        self.models[sha256] = decoder
+        return sha256
+
+    @torch.inference_mode()
+    def logprobs(self, version: str, tokens: list[int]) -> list[float]:
+        """Of each token but the first."""
+        logprobs_TV = self.models[version](torch.tensor([tokens]))[0].log_softmax(-1)
+        return [float(logprobs_TV[i, token]) for i, token in enumerate(tokens[1:])]
 
     def greedy(self, version: str, prompt: str, max_tokens: int) -> str:
         """What `version` answers, one full forward without a cache for each token."""

@@ -1,0 +1,244 @@
+"""A version and its origin: which of the two answers, and that nobody else notices."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from riverrun.client import Client
+from riverrun.deferral import trace
+from riverrun.errors import RequestFailed
+from riverrun.store import Deferral
+from tests.serving.published import Published
+from tests.serving.running_server import (
+    RunningServer,
+    held_engine,
+    running_server,
+    slowed_engine,
+    wait_for,
+)
+from tests.serving.test_swaps import wait_live
+
+PROMPTS = [
+    f"{word} the river runs {n} times" for n, word in enumerate(["why", "how", "when", "where"])
+]
+LONG = 24
+
+
+class Pair:
+    """Version 1, which defers: the margin lies between what its prompts bear."""
+
+    def __init__(self, published: Published) -> None:
+        self.published = published
+        self.origin = published.put_origin(seed=77)
+        learned = published.publish(50, promote=False)
+        traces = {prompt: self.trace(learned, prompt) for prompt in PROMPTS}
+        ordered = sorted(traces.values())
+        self.margin = (ordered[1] + ordered[2]) / 2
+        self.kept = [prompt for prompt in PROMPTS if traces[prompt] > self.margin]
+        self.left = [prompt for prompt in PROMPTS if traces[prompt] < self.margin]
+        assert len(self.kept) == len(self.left) == 2
+        self.version = self.publish(1, seed=50)
+
+    def trace(self, version: str, prompt: str) -> float:
+        tokens = self.published.tokenizer.encode(prompt)
+        own = self.published.logprobs(version, tokens)
+        theirs = self.published.logprobs(self.origin, tokens)
+        return trace(a - b for a, b in zip(own, theirs, strict=True))
+
+    def publish(self, step: int, *, seed: int) -> str:
+        return self.published.publish(
+            step,
+            decoder=self.published.model(seed),
+            deferral=Deferral(self.origin, self.margin),
+        )
+
+    def right(self, version: str, prompt: str) -> str:
+        """What is answered for the version."""
+        weights = version if self.trace(version, prompt) > self.margin else self.origin
+        return self.published.greedy(weights, prompt, LONG)
+
+
+@pytest.fixture
+def pair(published: Published) -> Pair:
+    return Pair(published)
+
+
+@pytest.fixture
+def server(pair: Pair) -> RunningServer:  # type: ignore[misc]
+    with running_server(pair.published.root) as server:
+        server.wait_ready()
+        yield server
+
+
+def test_each_prompt_is_answered_by_the_weights_that_it_bears_the_trace_of(
+    pair: Pair, client: Client, server: RunningServer
+) -> None:
+    for prompt in PROMPTS:
+        answer = client.generate(prompt, max_tokens=LONG)
+        assert answer.text == pair.right(pair.version, prompt)
+        assert answer.version.id == pair.version
+        assert answer.deferred == (prompt in pair.left)
+        stream = client.stream(prompt, max_tokens=LONG)
+        assert "".join(stream) == answer.text
+        assert stream.answer.deferred == answer.deferred
+    answered_by = "riverrun_serving_answered_by_total"
+    assert server.metric(answered_by, {"weights": "origin"}) == 4
+    assert server.metric(answered_by, {"weights": "learned"}) == 4
+    # What is weighed is no request of its own.
+    assert client.status().load.served == 8
+
+
+def test_many_at_once_are_answered_as_each_alone_while_versions_come(
+    pair: Pair, client: Client
+) -> None:
+    asked = PROMPTS * 12
+    with ThreadPoolExecutor(8) as pool:
+        answers = pool.map(lambda prompt: client.generate(prompt, max_tokens=LONG), asked)
+        versions = [pair.version]
+        for step in range(2, 8):
+            versions.append(pair.publish(step, seed=50 + step))
+            wait_live(client, versions[-1])
+        found = list(zip(asked, answers, strict=True))
+    for prompt, answer in found:
+        assert answer.version.id in versions
+        assert answer.text == pair.right(answer.version.id, prompt)
+    assert len({answer.version.id for _, answer in found}) > 1
+
+
+def test_the_learned_weights_answer_what_never_defers(pair: Pair, client: Client) -> None:
+    for prompt in PROMPTS:
+        answer = client.generate(prompt, max_tokens=LONG, never_defer=True)
+        assert answer.text == pair.published.greedy(pair.version, prompt, LONG)
+        assert not answer.deferred
+
+
+def test_a_version_by_id_and_one_that_follows_defer_too(pair: Pair, client: Client) -> None:
+    pair.publish(2, seed=60)
+    for prompt in PROMPTS:
+        answer = client.generate(prompt, max_tokens=LONG, version=pair.version)
+        assert (answer.version.id, answer.text) == (
+            pair.version,
+            pair.right(pair.version, prompt),
+        )
+    with slowed_engine(0.003):
+        stream = client.stream(pair.left[0], max_tokens=200, follow=True, version=None)
+        pieces = iter(stream)
+        first = next(pieces)
+        version = pair.publish(3, seed=50)
+        wait_live(client, version)
+        text = first + "".join(piece for piece in pieces if isinstance(piece, str))
+    if stream.answer.deferred:
+        assert text == pair.published.greedy(pair.origin, pair.left[0], 200)
+
+
+def test_a_version_without_a_deferral_costs_no_pass_more(
+    published: Published, pair: Pair, client: Client, server: RunningServer
+) -> None:
+    version = published.publish(9)
+    wait_live(client, version)
+    before = server.metric("riverrun_serving_tokens_total", {"kind": "prompt"})
+    answer = client.generate("a prompt of some words", max_tokens=4)
+    after = server.metric("riverrun_serving_tokens_total", {"kind": "prompt"})
+    assert answer.text == published.greedy(version, "a prompt of some words", 4)
+    assert after - before == answer.prompt_tokens
+
+
+def test_a_prompt_of_one_token_bears_nothing_and_is_not_weighed(
+    pair: Pair, client: Client, server: RunningServer
+) -> None:
+    answer = client.generate("x", max_tokens=4)
+    assert answer.prompt_tokens == 1
+    assert answer.deferred
+    assert answer.text == pair.published.greedy(pair.origin, "x", 4)
+    assert server.metric("riverrun_serving_tokens_total", {"kind": "prompt"}) == 1
+
+
+def test_texts_are_scored_by_what_their_context_or_they_themselves_bear(
+    pair: Pair, client: Client
+) -> None:
+    published = pair.published
+    text = " and on"
+    found = client.score([text] * 4 + PROMPTS, contexts=[*PROMPTS, "", "", "", ""], per_token=True)
+    encode = published.tokenizer.encode
+    for i, prompt in enumerate(PROMPTS):
+        weights = pair.origin if prompt in pair.left else pair.version
+        after, alone = found.scores[i], found.scores[4 + i]
+        assert after.deferred == alone.deferred == (prompt in pair.left)
+        whole = published.logprobs(weights, encode(prompt) + encode(text))
+        assert after.log_likelihood == pytest.approx(sum(whole[-after.tokens :]), abs=1e-3)
+        assert alone.log_likelihood == pytest.approx(
+            sum(published.logprobs(weights, encode(prompt))), abs=1e-3
+        )
+    assert found.version.id == pair.version
+
+
+def test_who_goes_while_his_prompt_is_weighed_leaves_nothing(
+    pair: Pair, server: RunningServer, client: Client
+) -> None:
+    with held_engine():
+        with pytest.raises(RequestFailed, match="DEADLINE") as failed:
+            client.generate(PROMPTS[0], max_tokens=4, timeout_s=0.3)
+        assert failed.value.code == "DEADLINE_EXCEEDED"
+    wait_for(lambda: client.status().load.rows == 0, "rows are free")
+    for step in range(2, 8):
+        # A pin that leaked would hold a slot for good.
+        wait_live(client, pair.publish(step, seed=50))
+
+
+def test_one_place_is_enough_and_who_finds_none_is_told_at_once(pair: Pair) -> None:
+    options = {"max_rows": 1, "max_waiting": 0}
+    with (
+        running_server(pair.published.root, **options) as server,
+        Client(server.wait_ready(), timeout_s=60, retries=0) as client,
+    ):
+        for prompt in PROMPTS:
+            answer = client.generate(prompt, max_tokens=LONG)
+            assert answer.text == pair.right(pair.version, prompt)
+        with ThreadPoolExecutor(1) as pool, held_engine():
+            first = pool.submit(client.generate, pair.kept[0], max_tokens=4)
+            wait_for(lambda: client.status().load.waiting == 1, "it is weighed")
+            with pytest.raises(RequestFailed) as failed:
+                client.generate(pair.kept[0], max_tokens=4)
+            assert failed.value.code == "RESOURCE_EXHAUSTED"
+            assert failed.value.retry_after_s
+        assert first.result(30).version.id == pair.version
+        for step in range(2, 7):
+            wait_live(client, pair.publish(step, seed=50))
+
+
+def test_an_origin_that_is_damaged_refuses_the_version_and_the_old_one_stays(
+    published: Published,
+) -> None:
+    old = published.publish(1)
+    origin = published.put_origin(seed=77)
+    path = published.root / "store" / "origin" / origin
+    data = bytearray(path.read_bytes())
+    data[-100] ^= 1
+    path.write_bytes(data)
+    with (
+        running_server(published.root) as server,
+        Client(server.wait_ready(), timeout_s=60, retries=0) as client,
+    ):
+        published.publish(2, deferral=Deferral(origin, 5.0))
+        wait_for(
+            lambda: server.metric("riverrun_serving_refused_versions_total") == 1, "it is refused"
+        )
+        assert client.generate("x", max_tokens=2).version.id == old
+
+
+def test_http_names_the_version_and_says_whose_weights_answered(
+    pair: Pair, server: RunningServer
+) -> None:
+    for prompt in PROMPTS:
+        body = {"model": "tiny", "prompt": prompt, "max_tokens": LONG, "temperature": 0}
+        reply = httpx.post(f"{server.http_address}/v1/completions", json=body)
+        assert reply.json()["choices"][0]["text"] == pair.right(pair.version, prompt)
+        assert reply.headers["x-riverrun-version"] == pair.version
+        assert reply.headers["x-riverrun-deferred"] == str(prompt in pair.left).lower()
+        body["version"] = {"never_defer": True}
+        reply = httpx.post(f"{server.http_address}/v1/completions", json=body)
+        assert reply.json()["choices"][0]["text"] == pair.published.greedy(
+            pair.version, prompt, LONG
+        )
+        assert reply.headers["x-riverrun-deferred"] == "false"
