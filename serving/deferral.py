@@ -12,6 +12,7 @@ from contextlib import aclosing
 
 from riverrun.beginnings import num_shared
 from riverrun.deferral import defers
+from riverrun.tokenizer import Tokenizer
 from serving.engine import Engine
 from serving.mailbox import Mailbox
 from serving.run_sequence import deltas_of
@@ -25,12 +26,12 @@ def live_that_defers(engine: Engine) -> Pin | None:
 
 
 async def weights_for(
-    engine: Engine, tokens: list[int], common: list[int], pin: Pin | None, client: str
+    engine: Engine, tokenizer: Tokenizer, tokens: list[int], pin: Pin | None, client: str
 ) -> Pin | None:
     """The weights that answer the prompt `tokens`, pinned; None where any that are live will do.
 
-    common: what all conversations begin with, which is no evidence. pin: of the version that was
-    asked for, if one was; it is given back, or released.
+    What all conversations begin with is no evidence. pin: of the version that was asked for, if one
+    was; it is given back, or released.
 
     Raises:
         Overloaded, NotServing: the prompt is not taken.
@@ -39,7 +40,7 @@ async def weights_for(
     if pin is None or pin.manifest.deferral is None:
         return pin
     try:
-        first = max(1, num_shared(tokens, common, len(tokens)))
+        first = max(1, num_shared(tokens, tokenizer.common_beginning))
         if await _is_left(engine, tokens, first, pin, client):
             origin = engine.slots.pin_origin(pin)
             pin.release()

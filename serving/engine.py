@@ -304,7 +304,7 @@ class Engine:
         if not well:
             assert sequence.row is not None
             self._scheduler.forget(sequence.row)
-        if not sequence.is_weighing:
+        if not (well and sequence.is_weighing):
             self.tally.ended(well=well)
         self._close([sequence])
 

@@ -6,7 +6,8 @@ while it is pinned. A slot that is live, offered or pinned is never written; tha
 a reply from mixing two versions, and it holds here and nowhere else.
 
 One more set of weights stands beside them: the origin's, to which versions defer
-(`serving/deferral.py`). It is loaded once and never written again.
+(`serving/deferral.py`). It is loaded once and never written again. Versions of two lines may differ
+in their origin: each keeps its own, while a slot holds such a version.
 
 Two slots are out of reach of requests that name a version: the live one, and one for the next. So
 whatever clients pin, a swap waits for a slot no longer than `serving.max_pin_s`.
@@ -121,24 +122,28 @@ class Slots:
         self._live: Slot | None = None
         self._offered: Slot | None = None
         self._staging: Slot | None = None
-        self._origin: Slot | None = None
+        self._origins: dict[str, Slot] = {}
         self._new_slot = partial(Slot, len(self._slots), config, precision, device)
 
     # The watcher
 
     def has_origin(self, sha256: str) -> bool:
-        """Whether the weights with this hash are what versions defer to here."""
-        return self._origin is not None and self._origin.origin == sha256
+        """Whether versions can defer to the weights with this hash."""
+        return sha256 in self._origins
 
     def stage_origin(self) -> Slot:
         """A slot to write; nobody sees it before `keep_origin`."""
         return self._new_slot()
 
     def keep_origin(self, slot: Slot, sha256: str) -> None:
-        """From now on versions defer to what the slot holds; answers that run on another one keep
-        it until they end."""
+        """Versions can defer to what the slot holds; what no version here defers to is let go,
+        once the answers that run on it have ended."""
         slot.origin = sha256
-        self._origin = slot
+        with self._changed:
+            manifests = [one.manifest for one in self._slots if one.manifest is not None]
+            named = {one.deferral.origin for one in manifests if one.deferral is not None}
+            kept = {key: one for key, one in self._origins.items() if key in named}
+            self._origins = {**kept, sha256: slot}
 
     def stage(self, timeout_s: float) -> Slot | None:
         """A slot to write, once one is free; None when none is within `timeout_s`."""
@@ -258,8 +263,10 @@ class Slots:
     def pin_origin(self, pin: Pin) -> Pin:
         """The weights that the pinned version defers to, to answer for it."""
         with self._changed:
-            assert self._origin is not None, "it is loaded before a version that defers to it"
-            return self._pin(self._origin, is_asked=False, manifest=pin.manifest)
+            assert pin.manifest.deferral is not None, "this version answers all"
+            # Loaded before the version, and kept while the pin keeps its slot from being written.
+            origin = self._origins[pin.manifest.deferral.origin]
+            return self._pin(origin, is_asked=False, manifest=pin.manifest)
 
     def pin_again(self, pin: Pin) -> Pin:
         with self._changed:

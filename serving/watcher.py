@@ -152,7 +152,7 @@ class Watcher:
         return manifest
 
     def _load_origin(self, sha256: str) -> None:
-        """What a version defers to, before it is served; the same one for all of a line."""
+        """What a version defers to, before it is served; one for all of a line."""
         slots = self._engine.slots
         if slots.has_origin(sha256):
             return

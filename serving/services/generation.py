@@ -229,9 +229,8 @@ async def answer(
         sequence.client = call.client
         sequence.pin = await state.pinning.pin(wanted, call.deadline)
         if not wanted.never_defers:
-            common = tokenizer.common_beginning
             sequence.pin = await weights_for(
-                engine, sequence.tokens, common, sequence.pin, call.client
+                engine, tokenizer, sequence.tokens, sequence.pin, call.client
             )
         call.deferred = sequence.pin is not None and sequence.pin.slot.origin is not None
         slow = state.tally.metrics.ended_early.labels("slow_reader")

@@ -9,6 +9,7 @@ from riverrun.client import Client
 from riverrun.deferral import trace
 from riverrun.errors import RequestFailed
 from riverrun.store import Deferral
+from serving.prefixes import MIN_TOKENS
 from tests.serving.published import Published
 from tests.serving.running_server import (
     RunningServer,
@@ -121,15 +122,48 @@ def test_a_version_by_id_and_one_that_follows_defer_too(pair: Pair, client: Clie
             pair.version,
             pair.right(pair.version, prompt),
         )
-    with slowed_engine(0.003):
-        stream = client.stream(pair.left[0], max_tokens=200, follow=True, version=None)
+
+
+def test_what_the_origin_answers_stays_with_it_though_it_follows(
+    pair: Pair, client: Client
+) -> None:
+    prompt = pair.left[0]
+    with slowed_engine(0.01):
+        stream = client.stream(prompt, max_tokens=100, follow=True)
         pieces = iter(stream)
-        first = next(pieces)
-        version = pair.publish(3, seed=50)
-        wait_live(client, version)
-        text = first + "".join(piece for piece in pieces if isinstance(piece, str))
-    if stream.answer.deferred:
-        assert text == pair.published.greedy(pair.origin, pair.left[0], 200)
+        text = next(pieces)
+        wait_live(client, pair.publish(2, seed=60))
+        text += "".join(pieces)
+    assert text == pair.published.greedy(pair.origin, prompt, 100)
+    assert stream.answer.deferred
+    assert stream.answer.version.id == pair.version
+    assert [one.version.id for one in stream.answer.versions or ()] == [pair.version]
+
+
+def test_each_version_defers_to_its_own_origin(
+    pair: Pair, client: Client, server: RunningServer
+) -> None:
+    published = pair.published
+    other = published.put_origin(seed=78)
+    version = published.publish(2, deferral=Deferral(other, 1000.0))
+    wait_live(client, version)
+    for _ in range(2):
+        newest = client.generate(PROMPTS[0], max_tokens=LONG)
+        assert newest.text == published.greedy(other, PROMPTS[0], LONG)
+        old = client.generate(pair.left[0], max_tokens=LONG, version=pair.version)
+        assert (old.version.id, old.deferred) == (pair.version, True)
+        assert old.text == published.greedy(pair.origin, pair.left[0], LONG)
+
+
+def test_an_answer_costs_one_more_pass_over_its_prompt(
+    pair: Pair, client: Client, server: RunningServer
+) -> None:
+    for prompt in PROMPTS:
+        before = server.metric("riverrun_serving_tokens_total", {"kind": "prompt"})
+        num_tokens = client.generate(prompt, max_tokens=4).prompt_tokens
+        after = server.metric("riverrun_serving_tokens_total", {"kind": "prompt"})
+        assert num_tokens > MIN_TOKENS
+        assert after - before == 2 * (num_tokens - 1) + 1
 
 
 def test_a_version_without_a_deferral_costs_no_pass_more(
@@ -236,6 +270,9 @@ def test_http_names_the_version_and_says_whose_weights_answered(
         assert reply.json()["choices"][0]["text"] == pair.right(pair.version, prompt)
         assert reply.headers["x-riverrun-version"] == pair.version
         assert reply.headers["x-riverrun-deferred"] == str(prompt in pair.left).lower()
+        streamed = httpx.post(f"{server.http_address}/v1/completions", json=body | {"stream": True})
+        for header in ("x-riverrun-version", "x-riverrun-deferred"):
+            assert streamed.headers[header] == reply.headers[header]
         body["version"] = {"never_defer": True}
         reply = httpx.post(f"{server.http_address}/v1/completions", json=body)
         assert reply.json()["choices"][0]["text"] == pair.published.greedy(
