@@ -155,6 +155,24 @@ def test_each_version_defers_to_its_own_origin(
         assert old.text == published.greedy(pair.origin, pair.left[0], LONG)
 
 
+def test_who_was_weighed_by_a_version_is_answered_by_it_though_it_was_replaced(
+    pair: Pair, client: Client, server: RunningServer
+) -> None:
+    for step, prompt in enumerate(PROMPTS, start=2):
+        live = client.status().version
+        assert live is not None
+        with ThreadPoolExecutor(1) as pool:
+            with held_engine():
+                asked = pool.submit(client.generate, prompt, max_tokens=LONG)
+                wait_for(lambda: client.status().load.waiting == 1, "it is weighed")
+                newest = pair.publish(step, seed=50 + step)
+                loads = "riverrun_serving_load_seconds_count"
+                wait_for(lambda loads=loads, step=step: server.metric(loads) == step, "it is there")
+            answer = asked.result(30)
+        assert (answer.version.id, answer.text) == (live.id, pair.right(live.id, prompt))
+        wait_live(client, newest)
+
+
 def test_an_answer_costs_one_more_pass_over_its_prompt(
     pair: Pair, client: Client, server: RunningServer
 ) -> None:
