@@ -48,8 +48,10 @@ def generate(prompt: str | None, options: AnswerOptions) -> Call[Answer]:
     return Call(lambda stubs: stubs.generation.Complete, request, replies.complete)
 
 
-def score(texts: Sequence[str], contexts: Sequence[str] | None, *, per_token: bool) -> Call[Scores]:
-    request = requests.score_request(texts, contexts, per_token=per_token)
+def score(
+    texts: Sequence[str], contexts: Sequence[str] | None, *, per_token: bool, never_defer: bool
+) -> Call[Scores]:
+    request = requests.score_request(texts, contexts, per_token=per_token, never_defer=never_defer)
     return Call(lambda stubs: stubs.generation.Score, request, replies.scores)
 
 

@@ -98,13 +98,15 @@ def _add_messages(to: Any, messages: Messages) -> None:
 
 
 def score_request(
-    texts: Sequence[str], contexts: Sequence[str] | None, *, per_token: bool
+    texts: Sequence[str], contexts: Sequence[str] | None, *, per_token: bool, never_defer: bool
 ) -> generation_pb2.ScoreRequest:
     """Raises InvalidValue: another number of contexts than of texts; a value that is no text."""
     texts = _list_of_texts("texts", texts)
     if contexts is not None and len(contexts) != len(texts):
         raise InvalidValue("contexts", f"{len(contexts)} texts", f"{len(texts)}, one a text")
     request = generation_pb2.ScoreRequest(per_token=per_token)
+    if never_defer:
+        request.version.never_defer = True
     with _fits("texts, contexts", texts, "texts"):
         for text, context in zip(texts, contexts or [""] * len(texts), strict=True):
             request.inputs.add(text=text, context=context)

@@ -94,10 +94,12 @@ class Client:
         *,
         contexts: Sequence[str] | None = None,
         per_token: bool = False,
+        never_defer: bool = False,
         timeout_s: float | None = None,
     ) -> Scores:
         """How likely each text is, after its context if there are any; all by one version."""
-        return self._run(calls.score(texts, contexts, per_token=per_token), timeout_s)
+        call = calls.score(texts, contexts, per_token=per_token, never_defer=never_defer)
+        return self._run(call, timeout_s)
 
     def embed(self, texts: Sequence[str], *, timeout_s: float | None = None) -> Embeddings:
         """A vector of length 1 for each text; all by one version."""

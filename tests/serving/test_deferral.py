@@ -223,6 +223,11 @@ def test_texts_are_scored_by_what_their_context_or_they_themselves_bear(
             sum(published.logprobs(weights, encode(prompt))), abs=1e-3
         )
     assert found.version.id == pair.version
+    learned = client.score(PROMPTS, never_defer=True)
+    for prompt, score in zip(PROMPTS, learned.scores, strict=True):
+        own = sum(published.logprobs(pair.version, encode(prompt)))
+        assert score.log_likelihood == pytest.approx(own, abs=1e-3)
+        assert not score.deferred
 
 
 def test_who_goes_while_his_prompt_is_weighed_leaves_nothing(
