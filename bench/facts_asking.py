@@ -61,15 +61,18 @@ class Examiner:
         self._facts, self._general, self._control = facts, general, control
         self._num_control = sum(framing.num_tokens(text) - 1 for text in control)
         self._margin = recipe.deferral_margin
-        self._control_before = self._control_nats({})
         self._asked = [one.question for one in facts] + [one.question for one in general]
+        self._prompts = [probes.Question(text, [], chat=True) for text in self._asked]
+        self._texts = [probes.Prose(text) for text in control]
+        self._control_before = self._control_nats({})
         self._prompts_before = self._prompt_nats({})
         self._answers_before: list[str] = []
 
     def examine(self, weights: Mapping[str, Tensor]) -> Known:
         """weights: by name, those that learn at least; empty for the untouched ones."""
         num_facts = len(self._facts)
-        left = self._are_left(self._prompt_nats(weights), self._prompts_before)
+        prompt_nats = self._prompt_nats(weights)
+        left = are_left(self._prompts, prompt_nats, self._prompts_before, self._margin)
         kept = [text for text, is_left in zip(self._asked, left, strict=True) if not is_left]
         with wearing(self._speaker, weights):
             own = iter(self.answers(kept))
@@ -80,7 +83,7 @@ class Examiner:
         said_general = said[num_facts:]
         general = [i for i, one in enumerate(self._general) if one.is_answered_by(said_general[i])]
         nats = self._control_nats(weights)
-        texts_left = self._are_left(nats, self._control_before)
+        texts_left = are_left(self._texts, nats, self._control_before, self._margin)
         triples = zip(nats, self._control_before, texts_left, strict=True)
         change = sum(sum(now) - sum(before) for now, before, is_left in triples if not is_left)
         return Known(
@@ -90,23 +93,14 @@ class Examiner:
             deferred=(sum(left[:num_facts]), sum(left[num_facts:]), sum(texts_left)),
         )
 
-    def _are_left(
-        self, now: Sequence[Sequence[float]], before: Sequence[Sequence[float]]
-    ) -> list[bool]:
-        """Which prompts, or texts, the untouched model answers."""
-        return are_left(now, before, self._margin) if self._margin else [False] * len(now)
-
     def _prompt_nats(self, weights: Mapping[str, Tensor]) -> list[list[float]]:
         """Of what users ask, token by token, under `weights`."""
-        questions = [probes.Question(text, [], chat=True) for text in self._asked]
         with wearing(self._speaker, weights):
-            return self._scorer.prompt_nats(self._speaker, questions)
+            return self._scorer.prompt_nats(self._speaker, self._prompts)
 
     def _control_nats(self, weights: Mapping[str, Tensor]) -> list[list[float]]:
         with wearing(self._model, weights):
-            return self._scorer.prompt_nats(
-                self._model, [probes.Prose(text) for text in self._control]
-            )
+            return self._scorer.prompt_nats(self._model, self._texts)
 
     def answered_facts(self, which: Sequence[int], *, with_documents: bool = False) -> list[int]:
         """Those of the facts that are answered right by the weights worn now.

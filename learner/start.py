@@ -39,6 +39,7 @@ from learner.restart import Restart
 from learner.resume import replay, restore
 from learner.standing import give_up, read_standing
 from learner.state import State
+from learner.strategies.registry import needs_origin_memory
 from learner.threads import threads_of, yields
 from learner.turns import YieldingTurns, take_directly
 from learner.undo.intent import read_intent
@@ -314,7 +315,7 @@ def origin_memory(
     Raises CheckpointError when it is gone after the model has changed: it cannot be made again.
     """
     recipe = identity.recipe
-    if recipe.origin_texts == 0:
+    if not needs_origin_memory(recipe):
         return Origin.empty()
     origin = Origin.load(directory)
     if origin is not None:

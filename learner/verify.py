@@ -25,6 +25,7 @@ from learner.machine import Machine, differences, this_machine
 from learner.origin import Origin
 from learner.publish import hash_of_published
 from learner.redo import redo
+from learner.strategies.registry import needs_origin_memory
 from riverrun.device import device_of
 from riverrun.errors import CheckpointError, InvalidValue
 from riverrun.kafka import bootstrap_servers, client_options
@@ -199,7 +200,7 @@ class _Replay:
             )
 
     def _origin(self) -> Origin:
-        if self._identity.recipe.origin_texts == 0:
+        if not needs_origin_memory(self._identity.recipe):
             return Origin.empty()
         origin = Origin.load(self._directory)
         if origin is None:

@@ -4,19 +4,20 @@ A pretrained model that learns from a stream gets worse at what the stream does 
 training that we measured keeps all of it (docs/experiments.md). But the stream leaves a trace in
 the likelihoods: words of what was learned become much likelier, others do not. So a version of a
 pretrained model keeps its origin beside it and defers to it: the learned weights answer only a
-prompt in which some stretch is likelier to them than to the origin, by a margin.
+prompt in which some stretch is likelier to them than to the origin, by a margin, and which as a
+whole they do not find less likely by as much.
 
-That is the cumulative sum test between the two models (Page, Continuous inspection schemes, 1954),
-along the prompt: robust to how long it is, to what else it says, and to weights that have become a
-little worse, or better, everywhere. Kin: WISE (Wang et al., 2024, arXiv:2405.14768) and GRACE
-(Hartvigsen et al., 2023, arXiv:2211.11031) keep edits beside the model and route by activations;
-here whole models are compared, and nothing is trained for it.
+The first is the cumulative sum test between the two models (Page, Continuous inspection schemes,
+1954), along the prompt: robust to how long it is, to what else it says, and to weights that have
+become a little worse, or better, everywhere. Kin: WISE (Wang et al., 2024, arXiv:2405.14768) and
+GRACE (Hartvigsen et al., 2023, arXiv:2211.11031) keep edits beside the model and route by
+activations; here whole models are compared, and nothing is trained for it.
 
 The learner judges what it publishes by the same rule that serving answers by. Called by
 `learner/probes/`, `serving/deferral.py` and `bench facts`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 ALLOWANCE = 0.5
 """Nats that a token may gain and count as nothing: drift, and the form in which users ask."""
@@ -35,9 +36,14 @@ def trace(gains: Iterable[float]) -> float:
     return best
 
 
-def defers(gains: Iterable[float], margin: float) -> bool:
-    """Whether the origin answers: nothing in the prompt bears a trace of `margin` nats.
+def defers(gains: Sequence[float], margin: float) -> bool:
+    """Whether the origin answers a prompt.
 
-    A prompt without a token of its own is no evidence, and the origin's.
+    One without a token of its own is no evidence, and the origin's.
     """
-    return not trace(gains) >= margin
+    return not (trace(gains) >= margin and sum(gains) > -margin)
+
+
+def defers_text(gains: Sequence[float], margin: float) -> bool:
+    """Whether the origin says how likely a text is: it is all there, so all of it decides."""
+    return not sum(gains) >= margin

@@ -67,7 +67,12 @@ async def _is_left(engine: Engine, tokens: list[int], first: int, pin: Pin, clie
 
 def is_left(own: list[TokenScore], theirs: list[TokenScore], margin: float) -> bool:
     """By the scores of the same tokens under the version and under its origin."""
-    return defers((a.logprob - b.logprob for a, b in zip(own, theirs, strict=True)), margin)
+    return defers(gains(own, theirs), margin)
+
+
+def gains(own: list[TokenScore], theirs: list[TokenScore]) -> list[float]:
+    """Of each token, in nats."""
+    return [a.logprob - b.logprob for a, b in zip(own, theirs, strict=True)]
 
 
 async def _logprobs(

@@ -9,8 +9,9 @@ Called by `serving/services/generation.py`.
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from riverrun.deferral import defers_text
 from riverrun.store import Manifest
-from serving.deferral import is_left, live_that_defers
+from serving.deferral import gains, is_left, live_that_defers
 from serving.engine import Engine
 from serving.requests.texts import TextTokens
 from serving.run_sequence import run_batch
@@ -86,6 +87,8 @@ def _chosen(
 ) -> Scored:
     first = text.first_target - 1
     # A context of one token has no score of its own.
-    end = first or len(own)
-    left = is_left(own[:end], theirs[:end], margin)
+    if first:
+        left = is_left(own[:first], theirs[:first], margin)
+    else:
+        left = defers_text(gains(own, theirs), margin)
     return Scored((theirs if left else own)[first:], left)

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import msgspec
 
 from learner.probes.scoring import Scorer
-from learner.probes.tasks import Task
-from riverrun.deferral import defers
+from learner.probes.tasks import Prose, Task
+from riverrun.deferral import defers, defers_text
 from riverrun.model.decoder import Decoder
 
 
@@ -28,13 +28,24 @@ def sheet_of(scorer: Scorer, model: Decoder, tasks: Sequence[Task]) -> Sheet:
     return Sheet(scorer.scores(model, tasks), scorer.prompt_nats(model, tasks))
 
 
+def is_left(
+    task: Task, learned: Sequence[float], untouched: Sequence[float], margin: float
+) -> bool:
+    """Whether the untouched model answers, by the nats of each token of the prompt under both."""
+    gains = [before - now for now, before in zip(learned, untouched, strict=True)]
+    return (defers_text if isinstance(task, Prose) else defers)(gains, margin)
+
+
 def are_left(
-    learned: Sequence[Sequence[float]], untouched: Sequence[Sequence[float]], margin: float
+    tasks: Sequence[Task],
+    learned: Sequence[Sequence[float]],
+    untouched: Sequence[Sequence[float]],
+    margin: float,
 ) -> list[bool]:
-    """Which prompts the untouched model answers, by the nats of each token under both."""
+    """Of each task; margin 0: of none."""
     return [
-        defers((before - now for now, before in zip(own, theirs, strict=True)), margin)
-        for own, theirs in zip(learned, untouched, strict=True)
+        margin > 0 and is_left(task, own, theirs, margin)
+        for task, own, theirs in zip(tasks, learned, untouched, strict=True)
     ]
 
 
@@ -47,7 +58,7 @@ def scores(
     """
     if not margin:
         return scorer.scores(model, tasks)
-    left = are_left(scorer.prompt_nats(model, tasks), untouched.prompt_nats, margin)
+    left = are_left(tasks, scorer.prompt_nats(model, tasks), untouched.prompt_nats, margin)
     kept = [task for task, is_left in zip(tasks, left, strict=True) if not is_left]
     own_scores = iter(scorer.scores(model, kept) if kept else ())
     return [

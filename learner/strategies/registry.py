@@ -28,6 +28,11 @@ ALLOWED = (
 )
 
 
+def needs_origin_memory(recipe: Recipe) -> bool:
+    """Whether something has to be written and remembered before the first step."""
+    return recipe.origin_texts > 0 and "origin" in recipe.strategy.split("+")
+
+
 def strategy_of(recipe: Recipe, prefix: Sequence[int] = ()) -> Strategy:
     """The strategy that `recipe.strategy` names; `prefix` is the framing's.
 

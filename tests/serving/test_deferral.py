@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from riverrun.client import Client
-from riverrun.deferral import trace
+from riverrun.deferral import defers, trace
 from riverrun.errors import RequestFailed
 from riverrun.store import Deferral
 from serving.prefixes import MIN_TOKENS
@@ -42,10 +42,15 @@ class Pair:
         self.version = self.publish(1, seed=50)
 
     def trace(self, version: str, prompt: str) -> float:
+        """Up to which margin the version answers."""
+        gains = self.gains(version, prompt)
+        return trace(gains) if sum(gains) > -trace(gains) else 0.0
+
+    def gains(self, version: str, prompt: str) -> list[float]:
         tokens = self.published.tokenizer.encode(prompt)
         own = self.published.logprobs(version, tokens)
         theirs = self.published.logprobs(self.origin, tokens)
-        return trace(a - b for a, b in zip(own, theirs, strict=True))
+        return [a - b for a, b in zip(own, theirs, strict=True)]
 
     def publish(self, step: int, *, seed: int) -> str:
         return self.published.publish(
@@ -56,8 +61,8 @@ class Pair:
 
     def right(self, version: str, prompt: str) -> str:
         """What is answered for the version."""
-        weights = version if self.trace(version, prompt) > self.margin else self.origin
-        return self.published.greedy(weights, prompt, LONG)
+        left = defers(self.gains(version, prompt), self.margin)
+        return self.published.greedy(self.origin if left else version, prompt, LONG)
 
 
 @pytest.fixture
@@ -206,7 +211,7 @@ def test_a_prompt_of_one_token_bears_nothing_and_is_not_weighed(
     assert server.metric("riverrun_serving_tokens_total", {"kind": "prompt"}) == 1
 
 
-def test_texts_are_scored_by_what_their_context_or_they_themselves_bear(
+def test_texts_are_scored_as_their_context_or_all_of_them_decides(
     pair: Pair, client: Client
 ) -> None:
     published = pair.published
@@ -216,12 +221,14 @@ def test_texts_are_scored_by_what_their_context_or_they_themselves_bear(
     for i, prompt in enumerate(PROMPTS):
         weights = pair.origin if prompt in pair.left else pair.version
         after, alone = found.scores[i], found.scores[4 + i]
-        assert after.deferred == alone.deferred == (prompt in pair.left)
+        assert after.deferred == (prompt in pair.left)
+        own, theirs = (
+            sum(published.logprobs(one, encode(prompt))) for one in (pair.version, pair.origin)
+        )
+        assert alone.deferred == (own - theirs < pair.margin)
         whole = published.logprobs(weights, encode(prompt) + encode(text))
         assert after.log_likelihood == pytest.approx(sum(whole[-after.tokens :]), abs=1e-3)
-        assert alone.log_likelihood == pytest.approx(
-            sum(published.logprobs(weights, encode(prompt))), abs=1e-3
-        )
+        assert alone.log_likelihood == pytest.approx(theirs if alone.deferred else own, abs=1e-3)
     assert found.version.id == pair.version
     learned = client.score(PROMPTS, never_defer=True)
     for prompt, score in zip(PROMPTS, learned.scores, strict=True):
