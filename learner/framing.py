@@ -71,7 +71,6 @@ class Framing:
             "plain": self._plain,
             "chat": self._chat if tokenizer.has_chat_template else self._plain,
             "study": self._study,
-            "ask": self._ask,
         }
         for name in names:
             if name not in ways:
@@ -101,7 +100,7 @@ class Framing:
 
     def needs_study(self, num_pass: int) -> bool:
         """Whether pass `num_pass` shows questions on the text."""
-        return self.study_pairs > 0 and self._way(num_pass) in (self._study, self._ask)
+        return self.study_pairs > 0 and self._way(num_pass) == self._study
 
     def _way(self, num_pass: int) -> "Way":
         return self._ways[min(num_pass, len(self._ways) - 1)]
@@ -135,10 +134,6 @@ class Framing:
         for i in distinct(random, len(pairs), self.study_pairs):
             shown.append(self.answered(pairs[i]))
         return shown
-
-    def _ask(self, text: str, random: Random, pairs: Sequence[Pair]) -> list[Example]:
-        """The questions alone: the text is known by heart. One without questions is told again."""
-        return self._study(text, random, pairs)[1:] or self._plain(text, random, pairs)
 
     def asked(self, question: str) -> list[int]:
         """A question as a user asks it, up to where the answer begins."""

@@ -20,6 +20,7 @@ from learner.part import Snapshot
 from learner.recipe import Recipe
 from learner.seeds import Random
 from learner.study import Pair, contradicts, question_key
+from learner.study_languages import language_of
 from riverrun.errors import CheckpointError
 
 NEVER_ASKED = 1e3
@@ -34,6 +35,7 @@ class Due(msgspec.Struct):
     pairs: questions on it, from the pass on that first needed them.
     raw: partition and raw offset that it came from. messages: of a conversation.
     costs: of each pair, the dearest token of its answer when it was last asked, nats.
+    language: in which it is to be asked about.
     """
 
     number: int
@@ -46,6 +48,7 @@ class Due(msgspec.Struct):
     raw: tuple[int, int] | None = None
     messages: Messages | None = None
     costs: list[float] = []
+    language: str = ""
 
     @property
     def content(self) -> Content:
@@ -95,6 +98,8 @@ class Rehearsal:
         if why is not None:
             return [why]
         due = Due(self._next_number, text, source, 1, num_tokens, loss, raw=raw, messages=messages)
+        if self._recipe.study_pairs:
+            due.language = language_of(text).name
         self._next_number += 1
         self._due[due.number] = due
         self._changed.add(due.number)
@@ -109,12 +114,18 @@ class Rehearsal:
         return crowded
 
     def choose(self, random: Random) -> list[Due]:
-        """The documents of the next rehearsal step; nothing changes until `shown`."""
+        """The documents of the next rehearsal step; nothing changes until `shown`.
+
+        Those that have no questions yet lie beside others of their language: written together,
+        questions cost half.
+        """
         order = random.permutation(len(self._due))
-        waiting = sorted(
-            zip(self._due.values(), order, strict=True),
-            key=lambda pair: (pair[0].num_passes, pair[1]),
-        )
+
+        def place(pair: tuple[Due, int]) -> tuple[int, str, int]:
+            due, at_random = pair
+            return due.num_passes, due.language if due.pairs is None else "", at_random
+
+        waiting = sorted(zip(self._due.values(), order.tolist(), strict=True), key=place)
         chosen: list[Due] = []
         num_tokens = 0
         for due, _ in waiting:

@@ -14,12 +14,13 @@ LETTERS = re.compile(r"[^\W\d_]+")
 
 
 class Language(NamedTuple):
-    """prompt: file beside this one. marks: words that tell it from the others here.
+    """name: ISO 639-1. prompt: file beside this one. marks: words that tell it from others here.
 
     function_words: carry no meaning of their own, so an answer may say them freely.
     asking: words that a question may have though the text has not.
     """
 
+    name: str
     prompt: str
     beginnings: tuple[str, ...]
     function_words: frozenset[str]
@@ -32,6 +33,7 @@ def words(text: str) -> frozenset[str]:
 
 
 ENGLISH = Language(
+    "en",
     "study_prompt.txt",
     (
         " Who",
@@ -59,6 +61,7 @@ ENGLISH = Language(
     words("a and are as at by for from has have is it of on or that the this to were which with"),
 )
 GERMAN = Language(
+    "de",
     "study_prompt_de.txt",
     (
         " Wer",

@@ -88,6 +88,23 @@ def test_those_shown_least_come_first() -> None:
     assert all(sorted(one_round) == list(range(9)) for one_round in rounds)
 
 
+def test_those_without_questions_lie_beside_others_of_their_language() -> None:
+    rehearsal = due(0, study_pairs=2, rehearsal_documents=3, max_step_tokens=1000)
+    for i in range(6):
+        rehearsal.admit(
+            f"the tower of town {i} is old" if i % 2 else f"der Turm {i} ist alt", "s", 10, 2.0
+        )
+    chosen = [one.language for one in rehearsal.choose(random_for(0, 1, "test"))]
+    assert chosen == ["de"] * 3
+    for one in rehearsal.documents():
+        rehearsal.shown(one.number, 2.0, PAIRS)
+    mixed = {
+        tuple(one.language for one in rehearsal.choose(random_for(0, step, "test")))
+        for step in range(20)
+    }
+    assert any(len(set(languages)) == 2 for languages in mixed)
+
+
 def test_a_choice_depends_on_nothing_but_state_and_seed() -> None:
     one, other = due(9), due(0)
     other.restore([one.snapshot(whole=True)])
