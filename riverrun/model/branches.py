@@ -59,29 +59,30 @@ class Branches:
     ) -> Tensor:
         """Stores the new keys and values; what the queries see, (B, H, 1, D)."""
         self._num_own += layer == 0
-        own_keys_BGCD = self._own_keys_LBGCD[layer, :, :, : self._num_own]
-        own_values_BGCD = self._own_values_LBGCD[layer, :, :, : self._num_own]
-        own_keys_BGCD[:, :, -1:] = key_BG1D
-        own_values_BGCD[:, :, -1:] = value_BG1D
+        # All columns, also those to come: a product is compiled for each new shape.
+        own_keys_BGCD, own_values_BGCD = self._own_keys_LBGCD[layer], self._own_values_LBGCD[layer]
+        newest = slice(self._num_own - 1, self._num_own)
+        own_keys_BGCD[:, :, newest] = key_BG1D
+        own_values_BGCD[:, :, newest] = value_BG1D
         batch, num_heads, _, width = query_BH1D.shape
         num_groups, kind = key_BG1D.shape[1], own_values_BGCD.dtype
         query_BGXD = (query_BH1D.to(kind) * width**-0.5).view(batch, num_groups, -1, width)
         own_BGXC = query_BGXD @ own_keys_BGCD.mT
+        own_BGXC[..., self._num_own :] = float("-inf")
+        own_weights_BGXC = torch.empty_like(own_BGXC)
         seen_BGXD = torch.empty_like(query_BGXD)
         for owner, first, end in self._spans:
             keys_GDS, values_GSD = self._keys_LP[layer][owner], self._values_LP[layer][owner]
+            num_rows, num_shared = end - first, keys_GDS.shape[-1]
             # All branches of the prompt, and all heads of a group, as rows of one product.
             query_GYD = query_BGXD[first:end].transpose(0, 1).reshape(num_groups, -1, width)
-            shared_GYS = query_GYD @ keys_GDS
-            own_GYC = own_BGXC[first:end].transpose(0, 1).reshape(num_groups, -1, self._num_own)
-            weights_GYZ = torch.cat((shared_GYS, own_GYC), -1).softmax(-1, dtype=kind)
-            num_shared = keys_GDS.shape[-1]
+            own_GYC = own_BGXC[first:end].transpose(0, 1).reshape(num_groups, len(query_GYD[0]), -1)
+            weights_GYZ = torch.cat((query_GYD @ keys_GDS, own_GYC), -1).softmax(-1, dtype=kind)
             seen_GYD = weights_GYZ[..., :num_shared] @ values_GSD
-            own_weights = weights_GYZ[..., num_shared:].view(
-                num_groups, end - first, -1, own_GYC.shape[-1]
-            )
-            seen = seen_GYD.view(num_groups, end - first, -1, width).transpose(0, 1)
-            seen_BGXD[first:end] = seen + own_weights.transpose(0, 1) @ own_values_BGCD[first:end]
+            own = weights_GYZ[..., num_shared:].unflatten(1, (num_rows, -1))
+            own_weights_BGXC[first:end] = own.transpose(0, 1)
+            seen_BGXD[first:end] = seen_GYD.unflatten(1, (num_rows, -1)).transpose(0, 1)
+        seen_BGXD += own_weights_BGXC @ own_values_BGCD
         return seen_BGXD.view(batch, num_heads, 1, width)
 
 

@@ -148,7 +148,7 @@ def write_within(
             break
         # Rows that have ended cost as much as others; letting them go costs a copy of the cache,
         # which is small where rows branch off.
-        if len(going) <= len(owners) * (0.9 if has_branches else 0.5):
+        if len(going) <= len(owners) * (0.75 if has_branches else 0.5):
             cache.take(torch.tensor(going, device=device))
             owners = [owners[row] for row in going]
             chosen = [chosen[row] for row in going]
