@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from learner.blend import Blend
 from learner.journal import Journal, Published
-from learner.publish import Publisher, hash_of_published
+from learner.publish import Publisher, deferral_of, hash_of_published
 from learner.recipe import Recipe
 from learner.state import State
 from riverrun.errors import StoreError
@@ -42,6 +42,7 @@ class System:
             self.told,
             LearnerMetrics(CollectorRegistry()),
             keep_versions=3,
+            deferral=deferral_of(self.state, recipe, self.store),
         )
 
     def publish(self) -> Manifest:
@@ -170,3 +171,23 @@ def test_weights_of_old_versions_go_and_their_manifests_stay(
     best = system.state.gate.facts.best
     assert best == versions[0], "nothing was judged since, and a roll back goes there"
     assert sorted(kept) == sorted([best, *versions[-3:]])
+
+
+def test_a_version_that_learned_defers_to_what_the_run_began_with(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    system = System(tmp_path, msgspec.structs.replace(RECIPE, deferral_margin=7.0))
+    untouched = {n: t.clone() for n, t in system.state.model.state_dict().items()}
+    first = system.publish()
+    learn(tokenizer, system.state, 0, 2)
+    second = system.publish()
+    system.journal.close()
+    assert first.deferral is None, "the origin itself"
+    assert second.deferral is not None
+    assert second.deferral.margin == 7.0
+    with system.store.origin(second.deferral.origin) as path:
+        origin = load_file(path)
+    assert origin.keys() == untouched.keys()
+    assert all(torch.equal(origin[name], untouched[name]) for name in origin)
+    again = deferral_of(fakes.state(RECIPE), RECIPE, system.store)
+    assert again is None, "a margin of 0"

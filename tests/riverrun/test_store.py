@@ -269,3 +269,37 @@ def test_behind_a_guard_that_refuses_nothing_changes(store: VersionStore) -> Non
     assert store.promoted() == versions[0]
     assert store.versions() == versions
     assert all(store.has_weights(version) for version in versions)
+
+
+def write_origin(path: Path) -> None:
+    path.write_bytes(b"the untouched model")
+
+
+def test_the_origin_is_kept_once_and_read_by_its_hash(store: VersionStore) -> None:
+    sha256 = store.put_origin(write_origin)
+    assert store.put_origin(write_origin) == sha256
+    with store.origin(sha256) as path:
+        assert path.read_bytes() == b"the untouched model"
+    publish(store, 1)
+    assert store.prune(keep=1) == []
+    with store.origin(sha256):
+        pass
+
+
+def test_an_origin_that_is_gone_or_damaged_is_refused(local: VersionStore) -> None:
+    sha256 = local.put_origin(write_origin)
+    with pytest.raises(VersionRefused, match="are not in"), local.origin("0" * 64):
+        pass
+    (Path(local.root) / "origin" / sha256).write_bytes(b"another model")
+    with pytest.raises(VersionRefused, match="SHA-256"), local.origin(sha256):
+        pass
+
+
+def test_an_origin_that_cannot_be_written_leaves_nothing(local: VersionStore) -> None:
+    def fail(path: Path) -> None:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "no space")
+
+    with pytest.raises(StoreError, match="no space"):
+        local.put_origin(fail)
+    assert not (Path(local.root) / "origin").exists()

@@ -1,0 +1,63 @@
+"""A candidate is scored as the version that it would be is served: by itself or by its origin."""
+
+import torch
+
+from learner.probes.deferring import are_left, scores, sheet_of
+from learner.probes.tasks import Cloze, Prose, Question, Task
+from riverrun.tokenizer import Tokenizer
+from tests.learner import fakes
+from tests.learner.probes.test_tasks import scorer_of
+
+TASKS: list[Task] = [
+    Cloze("The river runs to the", " sea", [" moon", " bed"]),
+    Cloze("A night train leaves at", " nine", [" ten", " noon"]),
+    Question("Who runs to the sea?", ["nobody"]),
+    Prose("The river runs to the sea."),
+    Prose("A night train leaves at nine, and nobody knows why."),
+]
+
+
+def test_each_task_has_the_score_of_whoever_answers_it(tokenizer: Tokenizer) -> None:
+    scorer = scorer_of(tokenizer)
+    model = fakes.model()
+    untouched = sheet_of(scorer, model, TASKS)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.3)
+    own = scorer.scores(model, TASKS)
+    assert scores(scorer, model, TASKS, untouched, 0.0) == own
+
+    nats = scorer.prompt_nats(model, TASKS)
+    for margin in (1e-6, 1.0, 5.0, 1e6):
+        left = are_left(TASKS, nats, untouched.prompt_nats, margin)
+        found = scores(scorer, model, TASKS, untouched, margin)
+        expected = [
+            theirs if is_left else mine
+            for is_left, mine, theirs in zip(left, own, untouched.scores, strict=True)
+        ]
+        torch.testing.assert_close(torch.tensor(found), torch.tensor(expected))
+    assert all(are_left(TASKS, nats, untouched.prompt_nats, 1e6))
+    assert not any(are_left(TASKS, nats, untouched.prompt_nats, 0.0))
+
+
+def test_who_learned_a_text_answers_what_names_it(tokenizer: Tokenizer) -> None:
+    """Of one that learned nothing else; the untouched one keeps the rest."""
+    scorer = scorer_of(tokenizer)
+    state, stepper = fakes.state(), fakes.stepper(tokenizer)
+    untouched = sheet_of(scorer, state.model, TASKS)
+    for i in range(60):
+        stepper.step(state, [fakes.arrival(i, text="The river runs to the sea.")])
+    nats = scorer.prompt_nats(state.model, TASKS)
+    left = are_left(TASKS, nats, untouched.prompt_nats, 7.0)
+    assert not left[0]
+    assert not left[3]
+
+
+def test_of_a_prompt_each_own_token_is_counted(tokenizer: Tokenizer) -> None:
+    scorer = scorer_of(tokenizer)
+    tasks: list[Task] = [Question("ab", ["x"]), Question("ab", ["x"], chat=True), Prose("ab")]
+    plain, asked, text = scorer.prompt_nats(fakes.model(), tasks)
+    assert len(plain) == len(tokenizer.encode("ab"))
+    assert len(asked) == len(tokenizer.encode("Question: ab\nAnswer:"))
+    # The end of a text is predicted too.
+    assert len(text) == len(tokenizer.encode("ab")) + 1
