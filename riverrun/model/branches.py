@@ -8,8 +8,8 @@ through one product with its keys, and only what each branch wrote itself is its
 Source: Juravsky et al., Hydragen: High-Throughput LLM Inference with Shared Prefixes, 2024
 (arXiv:2402.05099); there two softmaxes are joined, here one runs over both parts' scores.
 
-P prompts, B branches, H heads, G key and value heads, S positions of a prompt, C columns that
-branches may write, D width of a head.
+P prompts, B branches, R those of one prompt, H heads, G key and value heads, X heads of a group,
+Y = R x X, S positions of a prompt, C columns that branches may write, Z = S + C, D width of a head.
 """
 
 import torch
@@ -65,7 +65,7 @@ class Branches:
         own_keys_BGCD[:, :, newest] = key_BG1D
         own_values_BGCD[:, :, newest] = value_BG1D
         batch, num_heads, _, width = query_BH1D.shape
-        num_groups, kind = key_BG1D.shape[1], own_values_BGCD.dtype
+        num_groups, capacity, kind = key_BG1D.shape[1], own_keys_BGCD.shape[2], own_keys_BGCD.dtype
         query_BGXD = (query_BH1D.to(kind) * width**-0.5).view(batch, num_groups, -1, width)
         own_BGXC = query_BGXD @ own_keys_BGCD.mT
         own_BGXC[..., self._num_own :] = float("-inf")
@@ -76,12 +76,13 @@ class Branches:
             num_rows, num_shared = end - first, keys_GDS.shape[-1]
             # All branches of the prompt, and all heads of a group, as rows of one product.
             query_GYD = query_BGXD[first:end].transpose(0, 1).reshape(num_groups, -1, width)
-            own_GYC = own_BGXC[first:end].transpose(0, 1).reshape(num_groups, len(query_GYD[0]), -1)
+            own_GYC = own_BGXC[first:end].transpose(0, 1).reshape(num_groups, -1, capacity)
             weights_GYZ = torch.cat((query_GYD @ keys_GDS, own_GYC), -1).softmax(-1, dtype=kind)
             seen_GYD = weights_GYZ[..., :num_shared] @ values_GSD
-            own = weights_GYZ[..., num_shared:].unflatten(1, (num_rows, -1))
-            own_weights_BGXC[first:end] = own.transpose(0, 1)
-            seen_BGXD[first:end] = seen_GYD.unflatten(1, (num_rows, -1)).transpose(0, 1)
+            own_GRXC = weights_GYZ[..., num_shared:].reshape(num_groups, num_rows, -1, capacity)
+            own_weights_BGXC[first:end] = own_GRXC.transpose(0, 1)
+            seen_GRXD = seen_GYD.view(num_groups, num_rows, -1, width)
+            seen_BGXD[first:end] = seen_GRXD.transpose(0, 1)
         seen_BGXD += own_weights_BGXC @ own_values_BGCD
         return seen_BGXD.view(batch, num_heads, 1, width)
 

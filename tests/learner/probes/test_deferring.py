@@ -58,6 +58,7 @@ def test_of_a_prompt_each_own_token_is_counted(tokenizer: Tokenizer) -> None:
     tasks: list[Task] = [Question("ab", ["x"]), Question("ab", ["x"], chat=True), Prose("ab")]
     plain, asked, text = scorer.prompt_nats(fakes.model(), tasks)
     assert len(plain) == len(tokenizer.encode("ab"))
-    assert len(asked) == len(tokenizer.encode("Question: ab\nAnswer:"))
+    whole = tokenizer.chat([{"role": "user", "content": "ab"}])
+    assert len(asked) == len(whole) - len(tokenizer.common_beginning)
     # The end of a text is predicted too.
     assert len(text) == len(tokenizer.encode("ab")) + 1
