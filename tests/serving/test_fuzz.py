@@ -35,9 +35,9 @@ CLEAR = {
     "UNIMPLEMENTED",  # a choice of version
     "RESOURCE_EXHAUSTED",
     "UNAVAILABLE",  # no Kafka runs here
-    "DEADLINE_EXCEEDED",  # WatchStatus goes on for ever
+    "DEADLINE_EXCEEDED",  # WatchStatus goes on for ever; a version that never comes
 }
-DEADLINE_S = 20.0
+DEADLINE_S = 8.0
 
 
 def code_of(address: str, method: MethodDescriptor, data: bytes) -> tuple[str, str]:
@@ -75,7 +75,9 @@ def test_any_message_gets_an_answer_or_a_clear_refusal(
     def send(message: Any) -> None:
         code, details = code_of(server.address, method, message.SerializeToString())
         assert code in CLEAR, (code, details, message)
-        assert code != "DEADLINE_EXCEEDED" or method.name == "WatchStatus", message
+        if code == "DEADLINE_EXCEEDED" and method.name != "WatchStatus":
+            # What waits for a version is told by the server what is served, not by its own clock.
+            assert "is not served after" in details, message
         assert len(details) < 600
         if code == "INVALID_ARGUMENT":
             assert "is not allowed; it takes" in details
