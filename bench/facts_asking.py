@@ -56,10 +56,8 @@ class Examiner:
         # As it is served: in bfloat16 where versions are published so.
         dtype = torch.bfloat16 if recipe.publish_dtype == "bfloat16" else torch.float32
         self._speaker = copy.deepcopy(model).to(dtype).requires_grad_(False)
-        self._surprise = Surprise(framing, recipe)
-        self._scorer = Scorer(framing, self._surprise)
-        self._facts, self._general, self._control = facts, general, control
-        self._num_control = sum(framing.num_tokens(text) - 1 for text in control)
+        self._scorer = Scorer(framing, Surprise(framing, recipe))
+        self._facts, self._general = facts, general
         self._margin = recipe.deferral_margin
         self._asked = [one.question for one in facts] + [one.question for one in general]
         self._prompts = [probes.Question(text, [], chat=True) for text in self._asked]
@@ -85,11 +83,12 @@ class Examiner:
         nats = self._control_nats(weights)
         texts_left = are_left(self._texts, nats, self._control_before, self._margin)
         triples = zip(nats, self._control_before, texts_left, strict=True)
+        num_tokens = sum(map(len, nats))
         change = sum(sum(now) - sum(before) for now, before, is_left in triples if not is_left)
         return Known(
             facts=facts,
             general=general,
-            control_ratio=round(math.exp(change / self._num_control), 4),
+            control_ratio=round(math.exp(change / num_tokens), 4),
             deferred=(sum(left[:num_facts]), sum(left[num_facts:]), sum(texts_left)),
         )
 

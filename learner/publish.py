@@ -9,6 +9,7 @@ Knows nothing of when (`loop.py`). Called by `loop.py` and `main.py`.
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -38,16 +39,21 @@ def hash_of_published(state: State, recipe: Recipe) -> str:
     return hash_tensors(published_weights(state), PUBLISH_DTYPES[recipe.publish_dtype])
 
 
+def write_published(state: State, recipe: Recipe, path: Path) -> None:
+    """The file that a version of these weights has."""
+    write_tensors(path, published_weights(state), PUBLISH_DTYPES[recipe.publish_dtype])
+
+
 def deferral_of(state: State, recipe: Recipe, store: VersionStore) -> Deferral | None:
     """To the weights that the state has now, which are put into the store: before anything is
     restored or learned. Raises StoreError."""
     if not recipe.deferral_margin:
         return None
-
-    def write(path: Path) -> None:
-        write_tensors(path, published_weights(state), PUBLISH_DTYPES[recipe.publish_dtype])
-
-    return Deferral(store.put_origin(write), recipe.deferral_margin)
+    # Hashing is cheaper than to write, at each start, what is there already.
+    sha256 = hash_of_published(state, recipe)
+    if not store.has_origin(sha256):
+        store.put_origin(partial(write_published, state, recipe))
+    return Deferral(sha256, recipe.deferral_margin)
 
 
 class Publisher:
@@ -89,10 +95,7 @@ class Publisher:
         """
         began = time.perf_counter()
         self._journal.sync()
-        dtype = PUBLISH_DTYPES[self._identity.recipe.publish_dtype]
-
-        def write(path: Path) -> None:
-            write_tensors(path, published_weights(state), dtype)
+        write = partial(write_published, state, self._identity.recipe)
 
         def describe(sha256: str, num_bytes: int) -> Manifest:
             manifest = self._manifest(state, metrics, reason, sha256, num_bytes)

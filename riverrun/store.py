@@ -137,17 +137,11 @@ class VersionStore:
         Publishing weights that are there already changes nothing (a replayed step).
         Raises StoreError, for a full disk among others, with nothing left behind.
         """
-        with self._scratch() as scratch:
-            try:
-                write_weights(scratch / WEIGHTS)
-                digest = sha256_of(scratch / WEIGHTS)
-                manifest = describe(digest, (scratch / WEIGHTS).stat().st_size)
-                replace_file(scratch / MANIFEST, msgspec.json.encode(manifest))
-                self._install(scratch, manifest.version)
-            except OSError as error:
-                raise StoreError(
-                    f"a version could not be written to {self.url}: {error}"
-                ) from error
+        with self._written(write_weights, "a version") as scratch:
+            digest = sha256_of(scratch / WEIGHTS)
+            manifest = describe(digest, (scratch / WEIGHTS).stat().st_size)
+            replace_file(scratch / MANIFEST, msgspec.json.encode(manifest))
+            self._install(scratch, manifest.version)
         return manifest
 
     def _install(self, scratch: Path, version: str) -> None:
@@ -163,6 +157,16 @@ class VersionStore:
             self.fs.put_file(str(scratch / WEIGHTS), f"{final}/{WEIGHTS}")
             with self._guard():
                 self.fs.put_file(str(scratch / MANIFEST), f"{final}/{MANIFEST}")
+
+    @contextlib.contextmanager
+    def _written(self, write_weights: Callable[[Path], None], what: str) -> Iterator[Path]:
+        """A scratch directory with the weights in it; an OSError within is a StoreError."""
+        with self._scratch() as scratch:
+            try:
+                write_weights(scratch / WEIGHTS)
+                yield scratch
+            except OSError as error:
+                raise StoreError(f"{what} could not be written to {self.url}: {error}") from error
 
     @contextlib.contextmanager
     def _scratch(self) -> Iterator[Path]:
@@ -200,17 +204,10 @@ class VersionStore:
 
         The same ones again change nothing. Raises StoreError, for a full disk among others.
         """
-        with self._scratch() as scratch:
-            try:
-                write_weights(scratch / WEIGHTS)
-                digest = sha256_of(scratch / WEIGHTS)
-                final = self._path("origin", digest)
-                if not self.fs.exists(final):
-                    self._move(scratch / WEIGHTS, final)
-            except OSError as error:
-                raise StoreError(
-                    f"the origin's weights could not be written to {self.url}: {error}"
-                ) from error
+        with self._written(write_weights, "the origin's weights") as scratch:
+            digest = sha256_of(scratch / WEIGHTS)
+            if not self.has_origin(digest):
+                self._move(scratch / WEIGHTS, self._path("origin", digest))
         return digest
 
     def _move(self, file: Path, final: str) -> None:
@@ -335,6 +332,10 @@ class VersionStore:
         )
         with self._verified(path, manifest.sha256, f"the weights of {version}", gone) as local:
             yield local
+
+    def has_origin(self, sha256: str) -> bool:
+        """Whether versions can defer to the weights with this hash."""
+        return bool(self.fs.exists(self._path("origin", sha256)))
 
     @contextlib.contextmanager
     def origin(self, sha256: str) -> Iterator[Path]:

@@ -8,15 +8,14 @@ The choice holds for the whole answer, which names the version either way. Calle
 `serving/services/generation.py`.
 """
 
-from contextlib import aclosing
+from collections.abc import Callable
 
 from riverrun.beginnings import num_shared
 from riverrun.deferral import defers
 from riverrun.tokenizer import Tokenizer
 from serving.engine import Engine
-from serving.mailbox import Mailbox
-from serving.run_sequence import deltas_of
-from serving.sequence import Delta, Sequence, TokenScore
+from serving.run_sequence import run_batch
+from serving.sequence import Sequence, Sink, TokenScore
 from serving.slots import Pin
 
 
@@ -39,30 +38,23 @@ async def weights_for(
     pin = pin or live_that_defers(engine)
     if pin is None or pin.manifest.deferral is None:
         return pin
+    origin = engine.slots.pin_origin(pin)
+    kept: Pin | None = None
     try:
         first = max(1, num_shared(tokens, tokenizer.common_beginning))
-        if await _is_left(engine, tokens, first, pin, client):
-            origin = engine.slots.pin_origin(pin)
-            pin.release()
-            pin = origin
-    except BaseException:
-        pin.release()
-        raise
-    engine.tally.metrics.answered_by.labels(
-        "learned" if pin.slot.origin is None else "origin"
-    ).inc()
-    return pin
-
-
-async def _is_left(engine: Engine, tokens: list[int], first: int, pin: Pin, client: str) -> bool:
-    assert pin.manifest.deferral is not None
-    if len(tokens) <= first:
-        return True
-
-    # One after the other: a request never takes more than one place of the queue.
-    own = await _logprobs(engine, tokens, first, pin.again(), client)
-    theirs = await _logprobs(engine, tokens, first, engine.slots.pin_origin(pin), client)
-    return is_left(own, theirs, pin.manifest.deferral.margin)
+        left = True
+        if len(tokens) > first:
+            # One after the other: a request never takes more than one place of the queue.
+            own = await _logprobs(engine, tokens, first, pin, client)
+            theirs = await _logprobs(engine, tokens, first, origin, client)
+            left = is_left(own, theirs, pin.manifest.deferral.margin)
+        kept = origin if left else pin
+    finally:
+        for one in (pin, origin):
+            if one is not kept:
+                one.release()
+    engine.tally.metrics.answered_by.labels("origin" if kept.is_deferred else "learned").inc()
+    return kept
 
 
 def is_left(own: list[TokenScore], theirs: list[TokenScore], margin: float) -> bool:
@@ -75,23 +67,23 @@ def gains(own: list[TokenScore], theirs: list[TokenScore]) -> list[float]:
     return [a.logprob - b.logprob for a, b in zip(own, theirs, strict=True)]
 
 
+def scoring(
+    tokens: list[int], first_target: int, client: str, *, is_weighing: bool = False
+) -> Callable[[Sink], Sequence]:
+    """Makes a score of `tokens`, from `first_target` on, for `run_batch`."""
+    return lambda sink: Sequence(
+        list(tokens),
+        sink,
+        task="score",
+        first_target=first_target,
+        client=client,
+        is_weighing=is_weighing,
+    )
+
+
 async def _logprobs(
     engine: Engine, tokens: list[int], first: int, pin: Pin, client: str
 ) -> list[TokenScore]:
-    """pin: is released at the end, whatever that is."""
-    mailbox = Mailbox()
-    sequence = Sequence(
-        list(tokens),
-        mailbox.put,
-        task="score",
-        first_target=first,
-        client=client,
-        is_weighing=True,
-    )
-    sequence.pin = pin
-    last: Delta | None = None
-    async with aclosing(deltas_of(engine, sequence, mailbox)) as deltas:
-        async for delta in deltas:
-            last = delta
-    assert last is not None, "a score that ends has a last delta"
-    return list(last.scores or ())
+    make = scoring(tokens, first, client, is_weighing=True)
+    [delta], _ = await run_batch(engine, [make], pin)
+    return list(delta.scores or ())

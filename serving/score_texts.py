@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from riverrun.deferral import defers_text
 from riverrun.store import Manifest
-from serving.deferral import gains, is_left, live_that_defers
+from serving.deferral import gains, is_left, live_that_defers, scoring
 from serving.engine import Engine
 from serving.requests.texts import TextTokens
 from serving.run_sequence import run_batch
@@ -69,17 +69,10 @@ def _runs(
 ) -> list[Callable[[Sink], Run]]:
     """whole: scored from the second token on, whatever is context."""
 
-    def make(text: TextTokens) -> Callable[[Sink], Run]:
-        return lambda sink: Run(
-            list(text.tokens),
-            sink,
-            task="score",
-            first_target=1 if whole else text.first_target,
-            client=client,
-            is_weighing=is_weighing,
-        )
-
-    return [make(text) for text in texts]
+    return [
+        scoring(text.tokens, 1 if whole else text.first_target, client, is_weighing=is_weighing)
+        for text in texts
+    ]
 
 
 def _chosen(

@@ -209,8 +209,8 @@ class Sequence:
 
     @property
     def is_deferred(self) -> bool:
-        """Whether the origin answers for the version."""
-        return self.slot.origin is not None
+        """Whether the origin answers for the version; not before it is pinned."""
+        return self.pin is not None and self.pin.is_deferred
 
     def release(self) -> None:
         """Let go of its weights."""

@@ -98,6 +98,11 @@ class Pin:
     def is_asked(self) -> bool:
         return self._is_asked
 
+    @property
+    def is_deferred(self) -> bool:
+        """Whether the origin's weights answer for the version."""
+        return self.slot.origin is not None
+
     def release(self) -> None:
         """Harmless after the first time."""
         slots, self._slots = self._slots, None

@@ -232,7 +232,7 @@ async def answer(
             sequence.pin = await weights_for(
                 engine, tokenizer, sequence.tokens, sequence.pin, call.client
             )
-        call.deferred = sequence.pin is not None and sequence.pin.slot.origin is not None
+        call.deferred = sequence.is_deferred
         slow = state.tally.metrics.ended_early.labels("slow_reader")
         async with aclosing(deltas_of(engine, sequence, mailbox, slow.inc)) as deltas:
             async for delta in deltas:
