@@ -27,8 +27,7 @@ new, half from a reservoir), with our memory in place of its data loader.
 
 import math
 import random
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 
@@ -36,29 +35,19 @@ import msgspec
 import torch
 
 from bench.languages import Language, languages
-from learner.arrival import Arrival
-from learner.assembly import Assembly
-from learner.origin import Origin
+from bench.retention_run import AGEM_SAMPLE, SEED, Run, steps_of
 from learner.recipe import SCRATCH, Recipe
 from learner.start import fix_arithmetic
-from learner.state import State
-from learner.watch.surprise import Surprise
 from riverrun.device import has_bfloat16
 from riverrun.errors import InvalidValue
-from riverrun.model import files
 from riverrun.model.zoo import locate
-from riverrun.records import Document
-from riverrun.tokenizer import Tokenizer
 
 MODEL = "tiny"
-SEED = 1
 NUM_LOOKS = 4
 """At the held-out text in each language; only the last one counts in a score."""
 NUM_RETRAININGS = 10
 ONLINE = ("ours", "naive", "avalanche:Replay", "avalanche:EWC", "avalanche:LwF", "avalanche:A-GEM")
 STRATEGIES = (*ONLINE, "retrain")
-AGEM_SAMPLE = 16
-"""Blocks of its reference gradient in each step, as few as the adapter allows."""
 PLUGINS = {
     "avalanche:EWC": "avalanche:EWC:ewc_lambda=10",
     "avalanche:LwF": "avalanche:LwF",
@@ -66,13 +55,23 @@ PLUGINS = {
 }
 
 
+class Moment(msgspec.Struct, kw_only=True):
+    """As a score, at the stream's end."""
+
+    final: float
+    forgetting: float | None
+    flops: float
+
+
 class Score(msgspec.Struct, kw_only=True):
-    """See the module. curve: after so many bytes, bits a byte of each language's held-out text."""
+    """See the module. curve: after so many bytes, those of rehearsal too, bits a byte of each
+    language's held-out text."""
 
     prequential: float | None
     final: float
     forgetting: float | None
     flops: float
+    at_end: Moment | None = None
     flops_once: float | None = None
     seconds: float
     steps: int
@@ -94,14 +93,14 @@ class Retention(msgspec.Struct, kw_only=True):
 
 
 def ours(precision: str) -> Recipe:
-    """The recipe that `tiny` has, in one pass over all of the text."""
-    return msgspec.structs.replace(
-        SCRATCH, precision=precision, max_passes=1, held_out_share=0.0, origin_texts=0
-    )
+    """The recipe that `tiny` has; nothing is held out but what this bench holds out."""
+    return msgspec.structs.replace(SCRATCH, precision=precision, held_out_share=0.0)
 
 
 def recipe_of(name: str, base: Recipe) -> Recipe:
-    adamw = msgspec.structs.replace(base, optimizer="adamw", lr=3e-3, experience_by="source")
+    adamw = msgspec.structs.replace(
+        base, optimizer="adamw", lr=3e-3, max_passes=1, experience_by="source"
+    )
     if name in ("ours", "retrain"):
         return base
     if name == "naive":
@@ -114,81 +113,16 @@ def recipe_of(name: str, base: Recipe) -> Recipe:
     return msgspec.structs.replace(adamw, strategy=strategy, experience_steps=1_000_000)
 
 
-class Run:
-    """One model that learns; what it is asked is not part of its learning."""
-
-    def __init__(self, model_files: Path, recipe: Recipe) -> None:
-        model = files.load(model_files, torch.float32, torch.device("cpu"))
-        assembly = Assembly(recipe, SEED, model, Tokenizer(model_files))
-        self.recipe = recipe
-        self.state: State = assembly.state
-        self.stepper = assembly.stepper(Origin.empty())
-        self.seconds = 0.0
-        self.num_parameters = sum(p.numel() for p in model.parameters())
-        self.num_trained = 0
-        self.num_taught = 0
-        self._served = self.state.average.teacher(model)
-        self._surprise = Surprise(assembly.framing, recipe)
-        self._offset = 0
-        self._sources: set[str] = set()
-
-    def learn(self, texts: Sequence[str], source: str) -> None:
-        arrivals = [
-            Arrival(
-                0,
-                self._offset + i,
-                self._offset + i,
-                0,
-                Document(text=text, source=source, timestamp_ms=0),
-            )
-            for i, text in enumerate(texts)
-        ]
-        self._offset += len(texts)
-        began = time.perf_counter()
-        report = self.stepper.step(self.state, arrivals)
-        self.seconds += time.perf_counter() - began
-        assert report is not None
-        self.num_trained += sum(report.num_tokens.values())
-        if "distill" in self.recipe.strategy:
-            self.num_taught += report.num_tokens["memory"]
-        self._sources.add(source)
-        if len(self._sources) > 1 and "LwF" in self.recipe.strategy:
-            self.num_taught += report.num_tokens["new"]
-        if len(self._sources) > 1 and "AGEM" in self.recipe.strategy:
-            self.num_trained += AGEM_SAMPLE * self.recipe.block_tokens
-
-    @torch.no_grad()
-    def nats(self, texts: Sequence[str]) -> float:
-        """Of the served weights."""
-        return sum(self._surprise.nats(self._served, texts))
-
-    def bits_per_byte(self, texts: Sequence[str]) -> float:
-        return self.nats(texts) / math.log(2) / sum(len(text.encode()) for text in texts)
-
-    @property
-    def flops(self) -> float:
-        return self.num_parameters * (6.0 * self.num_trained + 2.0 * self.num_taught)
-
-
-def steps_of(texts: Sequence[str], max_step_tokens: int) -> Iterator[list[str]]:
-    """As the loop gathers them when it is behind."""
-    group: list[str] = []
-    filled = 0
-    for text in texts:
-        length = len(text.encode()) + 2
-        if group and filled + length > max_step_tokens:
-            yield group
-            group, filled = [], 0
-        group.append(text)
-        filled += length
-    if group:
-        yield group
-
-
 def online(run: Run, stream: Sequence[Language], tell: Callable[[str], None]) -> Score:
-    nats, num_bytes, num_steps = 0.0, 0, 0
+    nats, num_bytes = 0.0, 0
     curve: list[tuple[int, dict[str, float]]] = []
     ends: list[dict[str, float]] = []
+
+    def look() -> dict[str, float]:
+        now = {one.name: run.bits_per_byte(one.held_out) for one in stream}
+        curve.append((num_bytes, now))
+        return now
+
     for language in stream:
         steps = list(steps_of(language.records, run.recipe.max_step_tokens))
         looks = {round(len(steps) * look / NUM_LOOKS) for look in range(1, NUM_LOOKS + 1)}
@@ -196,49 +130,62 @@ def online(run: Run, stream: Sequence[Language], tell: Callable[[str], None]) ->
             nats += run.nats(texts)
             num_bytes += sum(len(text.encode()) for text in texts)
             run.learn(texts, language.name)
-            num_steps += 1
             if number in looks:
-                now = {one.name: run.bits_per_byte(one.held_out) for one in stream}
-                curve.append((num_bytes, now))
+                now = look()
         ends.append(now)
-        shown = ", ".join(f"{name} {bits:.3f}" for name, bits in now.items())
-        tell(f"after {language.name} ({run.seconds:.0f} s): {shown}")
-    final = ends[-1]
-    earlier = [one.name for one in stream[:-1]]
-    before = [min(bits[name] for bits in ends[:-1]) for name in earlier]
-    lost = [final[name] - best for name, best in zip(earlier, before, strict=True)]
+        tell(f"after {language.name} ({run.seconds:.0f} s): {shown(now)}")
+    num_learned = num_bytes
+    at_end = Moment(final=mean(ends[-1]), forgetting=forgetting(ends, ends[-1]), flops=run.flops)
+    while run.num_due:
+        num_bytes += run.rehearse()
+        tell(f"at rest ({run.seconds:.0f} s): {shown(look())}")
+    final = curve[-1][1]
     return Score(
-        prequential=nats / math.log(2) / num_bytes,
-        final=sum(final.values()) / len(final),
-        forgetting=sum(lost) / len(lost) if lost else None,
+        prequential=nats / math.log(2) / num_learned,
+        final=mean(final),
+        forgetting=forgetting(ends, final),
         flops=run.flops,
+        at_end=at_end,
         seconds=run.seconds,
-        steps=num_steps,
+        steps=run.num_steps,
         recipe=run.recipe,
         by_language=final,
         curve=curve,
     )
 
 
+def mean(by_language: Mapping[str, float]) -> float:
+    return sum(by_language.values()) / len(by_language)
+
+
+def shown(by_language: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {bits:.3f}" for name, bits in by_language.items())
+
+
+def forgetting(ends: Sequence[Mapping[str, float]], final: Mapping[str, float]) -> float | None:
+    """ends: what each language cost at the end of each one, in their order."""
+    earlier = list(final)[: len(ends) - 1]
+    lost = [final[name] - min(bits[name] for bits in ends[:-1]) for name in earlier]
+    return sum(lost) / len(lost) if lost else None
+
+
 def retrain(run: Run, stream: Sequence[Language], num_passes: int) -> Score:
     """The last one of NUM_RETRAININGS, on all text."""
     every = [(text, one.name) for one in stream for text in one.records]
     shuffler = random.Random(SEED)
-    num_steps = 0
     for _ in range(num_passes):
         shuffler.shuffle(every)
         for texts in steps_of([text for text, _ in every], run.recipe.max_step_tokens):
             run.learn(texts, "all")
-            num_steps += 1
     final = {one.name: run.bits_per_byte(one.held_out) for one in stream}
     return Score(
         prequential=None,
-        final=sum(final.values()) / len(final),
+        final=mean(final),
         forgetting=None,
         flops=run.flops * sum(range(1, NUM_RETRAININGS + 1)) / NUM_RETRAININGS,
         flops_once=run.flops,
         seconds=run.seconds,
-        steps=num_steps,
+        steps=run.num_steps,
         recipe=run.recipe,
         by_language=final,
         curve=[],
@@ -246,12 +193,12 @@ def retrain(run: Run, stream: Sequence[Language], num_passes: int) -> Score:
 
 
 def retrain_recipe(base: Recipe) -> tuple[Recipe, int]:
-    """Finetuning in steps as large as ours with what they replay; how many passes."""
+    """Finetuning in steps as large as ours with what they replay; how many passes: as often as ours
+    has shown each text on average, rehearsed ones too."""
     views = 1 / (1 - base.replay_share) if "replay" in base.strategy else 1.0
     size = round(base.max_step_tokens * views)
-    return msgspec.structs.replace(base, strategy="finetune", max_step_tokens=size), math.ceil(
-        views
-    )
+    recipe = msgspec.structs.replace(base, strategy="finetune", max_step_tokens=size, max_passes=1)
+    return recipe, math.ceil(views) + base.max_passes - 1
 
 
 def names_in(told: str) -> list[str]:

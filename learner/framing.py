@@ -71,6 +71,7 @@ class Framing:
             "plain": self._plain,
             "chat": self._chat if tokenizer.has_chat_template else self._plain,
             "study": self._study,
+            "questions": self._questions,
         }
         for name in names:
             if name not in ways:
@@ -100,7 +101,7 @@ class Framing:
 
     def needs_study(self, num_pass: int) -> bool:
         """Whether pass `num_pass` shows questions on the text."""
-        return self.study_pairs > 0 and self._way(num_pass) == self._study
+        return self.study_pairs > 0 and self._way(num_pass) in (self._study, self._questions)
 
     def _way(self, num_pass: int) -> "Way":
         return self._ways[min(num_pass, len(self._ways) - 1)]
@@ -134,6 +135,10 @@ class Framing:
         for i in distinct(random, len(pairs), self.study_pairs):
             shown.append(self.answered(pairs[i]))
         return shown
+
+    def _questions(self, text: str, random: Random, pairs: Sequence[Pair]) -> list[Example]:
+        """Some of the questions on the text; the text itself where there are none."""
+        return self._study(text, random, pairs)[1 if pairs else 0 :]
 
     def asked(self, question: str) -> list[int]:
         """A question as a user asks it, up to where the answer begins."""

@@ -62,11 +62,15 @@ class Shown(NamedTuple):
 
 
 class Lesson(NamedTuple):
-    """A text's owner is the index of its document in `shown`; replayed texts own the one after."""
+    """A text's owner is the index of its document in `shown`; replayed texts own the one after.
+
+    recalled: pairs that are asked again; their texts come first of those that are replayed.
+    """
 
     step: int
     work: Work
     shown: list[Shown]
+    recalled: list[Pair]
     texts: list[Text]
     anchors: list[Anchor]
 
@@ -95,15 +99,16 @@ class Planner:
 
     def plan(self, state: State, arrivals: Sequence[Arrival], step: int) -> Lesson:
         """The lesson of `step`: on `arrivals` or, without any, on due documents."""
-        shown = self._new(arrivals, step) if arrivals else self._due(state, step)
+        share = self._replay_share(state, is_new=bool(arrivals))
+        shown = self._new(arrivals, step) if arrivals else self._due(state, share, step)
         texts = [
             Text(example, self._weight(example), owner)
             for owner, one in enumerate(shown)
             for example in one.examples
         ]
-        replayed = self._replayed(state, len(texts), step)
+        replayed = self._replayed(state, len(texts), share, step)
         recalled = self._recalled(state, len(texts), step)
-        texts += [Text(example, self._weight(example), len(shown)) for example in recalled]
+        texts += [Text(one, self._weight(one), len(shown)) for one in recalled.values()]
         texts += [
             Text(example, self._weight(example), len(shown), slot)
             for slot, example in zip(replayed.slots.tolist(), replayed.examples, strict=True)
@@ -113,6 +118,7 @@ class Planner:
             step=step,
             work="new" if arrivals else "rehearsal",
             shown=shown,
+            recalled=list(recalled),
             texts=[text._replace(weight=text.weight / whole) for text in texts],
             anchors=self._anchors(texts, step),
         )
@@ -131,8 +137,21 @@ class Planner:
             for arrival in arrivals
         ]
 
-    def _due(self, state: State, step: int) -> list[Shown]:
-        chosen = state.rehearsal.choose(random_for(self._seed, step, "due"))
+    def _replay_share(self, state: State, *, is_new: bool) -> float:
+        """Due documents are the past themselves: where all that was ever learned is due, nothing
+        has to be replayed beside them; where few are, as much as beside new text."""
+        if not self._strategy.uses_memory:
+            return 0.0
+        share = self._recipe.replay_share
+        if is_new:
+            return share
+        return share * max(0.0, 1 - state.rehearsal.num_blocks / max(1, state.memory.num_seen))
+
+    def _due(self, state: State, share: float, step: int) -> list[Shown]:
+        """In steps as large as those of new text, with what is replayed there."""
+        usual = self._recipe.replay_share if self._strategy.uses_memory else 0.0
+        room = round(self._recipe.max_step_tokens * (1 - share) / (1 - usual))
+        chosen = state.rehearsal.choose(room, random_for(self._seed, step, "due"))
         assert chosen, "a rehearsal step has something to rehearse"
         pairs = self._studied(state, chosen)
         random = random_for(self._seed, step, "framing")
@@ -163,17 +182,18 @@ class Planner:
             pairs |= {due.number: its for due, its in zip(unstudied, written, strict=True)}
         return pairs
 
-    def _recalled(self, state: State, num_texts: int, step: int) -> list[Example]:
+    def _recalled(self, state: State, num_texts: int, step: int) -> dict[Pair, Example]:
         """Questions of documents that are due no more."""
         wanted = beside(num_texts, self._recipe.recall_share)
-        pairs = state.notebook.draw(wanted, random_for(self._seed, step, "notebook"))
-        examples = [self._framing.answered(pair) for pair in pairs]
-        return [one for one in examples if len(one.tokens) <= self._recipe.block_tokens]
+        pairs = state.notebook.draw(wanted, step, random_for(self._seed, step, "notebook"))
+        examples = {pair: self._framing.answered(pair) for pair in pairs}
+        room = self._recipe.block_tokens
+        return {pair: one for pair, one in examples.items() if len(one.tokens) <= room}
 
-    def _replayed(self, state: State, num_texts: int, step: int) -> Sampled:
+    def _replayed(self, state: State, num_texts: int, share: float, step: int) -> Sampled:
         if not self._strategy.uses_memory:
             return NOTHING
-        wanted = beside(num_texts, self._recipe.replay_share)
+        wanted = beside(num_texts, share)
         return state.memory.sample(wanted, random_for(self._seed, step, "memory"))
 
     def _anchors(self, texts: Sequence[Text], step: int) -> list[Anchor]:

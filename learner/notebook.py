@@ -1,21 +1,27 @@
 """What was learned by questions, to be asked again: the pairs of documents that are due no more.
 
 A burst of new documents takes from what was learned before it, and a document as first told brings
-no answer back: answers came from its questions. So these are what a share of each step replays. Of
-one question only the newest answer stays: what changed must not be rehearsed as it was.
+no answer back: answers came from its questions. So these are what a share of each step asks again,
+at intervals: an answer that was still known is asked for after twice as many steps as the last
+time, one that was lost in the very next step. What is kept costs little, and what goes comes back
+before it is gone. Of one question only the newest answer stays: what changed must not be rehearsed
+as it was.
 
-A part of the state. Knows nothing of tokens or losses. Called by `lesson.py` and `step.py`.
+A part of the state. Knows nothing of tokens; the step tells it what each answer cost. Called by
+`lesson.py` and `step.py`.
 
-Source: Knowledge editing by rehearsal keeps what is asked, not what was read; replay as in Rolnick
-et al., 2019 (arXiv:1811.11682), of pairs instead of records.
+Source: Amiri et al., Repeat before Forgetting, 2017 (spaced repetition for networks, after Leitner,
+1972); replay as in Rolnick et al., 2019 (arXiv:1811.11682), of pairs instead of records. Theirs
+spaces the passes over a training set; ours has what came and went before the present one.
 """
 
-from collections.abc import Sequence
+import heapq
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from learner.part import Snapshot
-from learner.seeds import Random, distinct
+from learner.seeds import Random
 from learner.study import Pair, contradicts, question_key
 from riverrun.errors import CheckpointError
 
@@ -23,21 +29,37 @@ MOST_NOTES = 4096
 """About half a megabyte in each checkpoint; the oldest go."""
 
 
-class Notebook:
-    """Pairs by what they ask, oldest first. Empty while nothing was studied."""
+FIRST_INTERVAL, GROWTH = 1, 2
+"""Steps from one time that a pair is asked to the next, and by how much they grow."""
 
-    def __init__(self) -> None:
-        self._notes: dict[str, Pair] = {}
+
+class Note(msgspec.Struct):
+    """A pair, the steps to wait after it was asked, and the first step in which it may be."""
+
+    pair: Pair
+    interval: int
+    due_at: int
+
+
+class Notebook:
+    """Notes by what they ask, oldest first. Empty while nothing was studied.
+
+    target_loss: nats; an answer whose dearest token costs less is known.
+    """
+
+    def __init__(self, target_loss: float) -> None:
+        self._target_loss = target_loss
+        self._notes: dict[str, Note] = {}
 
     def __len__(self) -> int:
         return len(self._notes)
 
-    def write(self, pairs: Sequence[Pair]) -> None:
-        """These were learned; an older answer to the same question is struck out."""
+    def write(self, pairs: Sequence[Pair], step: int) -> None:
+        """These were learned by `step`; an older answer to the same question is struck out."""
         for pair in pairs:
             key = question_key(pair)
             self._notes.pop(key, None)
-            self._notes[key] = pair
+            self._notes[key] = Note(pair, FIRST_INTERVAL, step + FIRST_INTERVAL)
         while len(self._notes) > MOST_NOTES:
             del self._notes[next(iter(self._notes))]
 
@@ -45,13 +67,30 @@ class Notebook:
         """Forget answers that newer `pairs` contradict."""
         for pair in pairs:
             key = question_key(pair)
-            if key in self._notes and contradicts(pair, self._notes[key]):
+            if key in self._notes and contradicts(pair, self._notes[key].pair):
                 del self._notes[key]
 
-    def draw(self, num_wanted: int, random: Random) -> list[Pair]:
-        """Different ones, all equally likely; all of them when there are fewer."""
-        notes = list(self._notes.values())
-        return [notes[i] for i in distinct(random, len(notes), num_wanted)]
+    def draw(self, num_wanted: int, step: int, random: Random) -> list[Pair]:
+        """Different ones that may be asked in `step`, those that wait longest first; of several
+        that wait alike, at random."""
+        order = random.permutation(len(self._notes)).tolist()
+        waiting = [
+            (note.due_at, place, note.pair)
+            for place, note in zip(order, self._notes.values(), strict=True)
+            if note.due_at <= step
+        ]
+        return [
+            pair for _, _, pair in heapq.nsmallest(num_wanted, waiting, key=lambda one: one[:2])
+        ]
+
+    def asked(self, costs: Mapping[Pair, float], step: int) -> None:
+        """What the dearest token of each answer cost when it was asked in `step`, nats."""
+        for pair, cost in costs.items():
+            note = self._notes.get(question_key(pair))
+            if note is None or note.pair != pair:
+                continue
+            note.interval = GROWTH * note.interval if cost < self._target_loss else FIRST_INTERVAL
+            note.due_at = step + note.interval
 
     def snapshot(self, *, whole: bool) -> Snapshot:
         del whole
@@ -59,7 +98,7 @@ class Notebook:
 
     def restore(self, snapshots: Sequence[Snapshot]) -> None:
         try:
-            pairs = msgspec.json.decode(snapshots[-1].facts, type=list[Pair])
+            notes = msgspec.json.decode(snapshots[-1].facts, type=list[Note])
         except msgspec.DecodeError as error:
             raise CheckpointError(str(error)) from error
-        self._notes = {question_key(pair): pair for pair in pairs}
+        self._notes = {question_key(note.pair): note for note in notes}

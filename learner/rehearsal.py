@@ -113,8 +113,14 @@ class Rehearsal:
             crowded.append("crowded")
         return crowded
 
-    def choose(self, random: Random) -> list[Due]:
-        """The documents of the next rehearsal step; nothing changes until `shown`.
+    @property
+    def num_blocks(self) -> int:
+        """That all due documents come to, as the memory counts them."""
+        block = self._recipe.block_tokens
+        return sum(-(-due.num_tokens // block) for due in self._due.values())
+
+    def choose(self, max_tokens: int, random: Random) -> list[Due]:
+        """The documents of the next rehearsal step, one at least; nothing changes until `shown`.
 
         Those that have no questions yet lie beside others of their language: written together,
         questions cost half.
@@ -129,7 +135,7 @@ class Rehearsal:
         chosen: list[Due] = []
         num_tokens = 0
         for due, _ in waiting:
-            full = num_tokens + due.num_tokens > self._recipe.max_step_tokens
+            full = num_tokens + due.num_tokens > max_tokens
             if chosen and (full or len(chosen) >= self._recipe.rehearsal_documents):
                 break
             chosen.append(due)

@@ -76,7 +76,7 @@ class State:
         self.blend = Blend(parameters, recipe.origin_share)
         self.memory = memory_of(recipe, extras, place)
         self.rehearsal = Rehearsal(recipe)
-        self.notebook = Notebook()
+        self.notebook = Notebook(recipe.target_loss)
         self.pace = Pace(recipe.lr, recipe.warmup_steps)
         self.progress = Progress()
         self.gate = Record()

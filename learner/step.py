@@ -189,7 +189,7 @@ class Stepper:
         nats_by_owner = torch.zeros(len(lesson.shown) + 1, dtype=torch.float64, device=device)
         replayed = Replayed()
         dearest: list[float] = []
-        asks = any(one.asked for one in lesson.shown)
+        asks = bool(lesson.recalled) or any(one.asked for one in lesson.shown)
         for texts, anchors in chunks(lesson.texts, lesson.anchors, self.recipe.chunk_tokens):
             if is_stopping():
                 return None
@@ -282,9 +282,11 @@ class Stepper:
                 why = state.rehearsal.shown(one.number, loss, one.pairs, costs)
                 if why is not None:
                     retired[why] += 1
-                    state.notebook.write(one.pairs or [])
+                    state.notebook.write(one.pairs or [], lesson.step)
         for number in studied:
             state.rehearsal.strike(number)
+        dearest = sums.dearest[num_texts : num_texts + len(lesson.recalled)]
+        state.notebook.asked(dict(zip(lesson.recalled, dearest, strict=True)), lesson.step)
         return retired
 
     def _count(self, state: State, routing: Routing, report: StepReport) -> None:

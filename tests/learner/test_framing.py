@@ -4,6 +4,7 @@ import pytest
 
 from learner.framing import Example, Framing, cut, end_of_text, turn_end
 from learner.seeds import random_for
+from learner.study import Pair
 from riverrun.errors import InvalidValue
 from riverrun.tokenizer import Tokenizer
 
@@ -54,6 +55,18 @@ def test_the_last_framing_repeats(tokenizer: Tokenizer) -> None:
     assert not first.follows_prefix
     assert second.follows_prefix
     assert third.follows_prefix
+
+
+def test_a_pass_of_questions_shows_the_text_only_where_it_has_none(tokenizer: Tokenizer) -> None:
+    framing = Framing(tokenizer, ["plain", "study", "questions"], 256, study_pairs=2)
+    pairs = [Pair("Who?", "Ann."), Pair("Where?", "Here.")]
+    answers = [framing.answered(pair) for pair in pairs]
+    text, *asked = framing.examples("ab", 1, RANDOM, pairs)
+    assert [text] == framing.examples("ab", 0, RANDOM)
+    for shown in (asked, framing.examples("ab", 2, RANDOM, pairs)):
+        assert sorted(shown, key=answers.index) == answers
+    assert framing.examples("ab", 2, RANDOM) == framing.examples("ab", 0, RANDOM)
+    assert [framing.needs_study(i) for i in range(4)] == [False, True, True, True]
 
 
 def test_the_prefix_is_what_all_conversations_share(tokenizer: Tokenizer) -> None:

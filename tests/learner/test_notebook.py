@@ -1,8 +1,11 @@
-"""Pairs of documents that are due no more: one answer a question, the newest."""
+"""Pairs of documents that are due no more: one answer a question, the newest; what is known waits
+longer and longer, what was lost comes next."""
+
+from itertools import pairwise
 
 import pytest
 
-from learner.notebook import MOST_NOTES, Notebook
+from learner.notebook import FIRST_INTERVAL, GROWTH, MOST_NOTES, Notebook
 from learner.part import Snapshot
 from learner.seeds import random_for
 from learner.study import Pair
@@ -13,44 +16,86 @@ NEW = Pair("Who is the coach of Dalton?", "The coach of Dalton is Piet Sommer.")
 OTHER = Pair("What is the capital of Merodia?", "The capital of Merodia is Tarsin.")
 
 
+TARGET = 0.3
+LATER = 1_000_000
+
+
+def notebook_of(*pairs: Pair) -> Notebook:
+    notebook = Notebook(TARGET)
+    notebook.write(pairs, 0)
+    return notebook
+
+
 def all_of(notebook: Notebook) -> set[Pair]:
-    return set(notebook.draw(len(notebook), random_for(0, 0, "")))
+    return set(notebook.draw(len(notebook), LATER, random_for(0, 0, "")))
 
 
 def test_of_one_question_only_the_newest_answer_stays() -> None:
-    notebook = Notebook()
-    notebook.write([OLD, OTHER])
-    notebook.write([NEW])
+    notebook = notebook_of(OLD, OTHER)
+    notebook.write([NEW], 1)
     assert all_of(notebook) == {NEW, OTHER}
 
 
 def test_what_is_answered_otherwise_now_is_struck_out_at_once() -> None:
-    notebook = Notebook()
-    notebook.write([OLD, OTHER])
+    notebook = notebook_of(OLD, OTHER)
     notebook.strike([NEW, OTHER])
     assert all_of(notebook) == {OTHER}
 
 
+def test_what_was_known_waits_twice_as_long_each_time_and_what_was_lost_comes_next() -> None:
+    notebook = notebook_of(OTHER)
+    random = random_for(0, 0, "")
+    costs = iter([0.1, 0.2, 0.0, 0.5, 0.1])
+    asked_in = []
+    for step in range(1, 40):
+        for pair in notebook.draw(5, step, random):
+            asked_in.append(step)
+            notebook.asked({pair: next(costs, 9.0)}, step)
+        if len(asked_in) == 6:
+            break
+    waits = [b - a for a, b in pairwise(asked_in)]
+    growing = [FIRST_INTERVAL * GROWTH**i for i in range(4)]
+    assert asked_in[0] == FIRST_INTERVAL
+    assert waits == [*growing[1:4], FIRST_INTERVAL, growing[1]]
+
+
+def test_those_that_wait_longest_come_first_and_strangers_change_nothing() -> None:
+    notebook = notebook_of(OLD)
+    notebook.write([OTHER], 5)
+    assert notebook.draw(2, 5, random_for(0, 0, "")) == [OLD]
+    notebook.asked({NEW: 0.0, Pair("Who else?", "Nobody."): 0.0}, 5)
+    for seed in range(4):
+        assert notebook.draw(1, 6, random_for(seed, 0, "")) == [OLD]
+    assert set(notebook.draw(2, 6, random_for(0, 0, ""))) == {OLD, OTHER}
+
+
+def test_an_answer_that_was_no_number_counts_as_lost() -> None:
+    notebook = notebook_of(OLD)
+    notebook.asked({OLD: float("nan")}, 3)
+    assert notebook.draw(1, 3 + FIRST_INTERVAL, random_for(0, 0, "")) == [OLD]
+
+
 def test_the_same_seed_draws_the_same_and_a_restored_one_too() -> None:
-    notebook, other = Notebook(), Notebook()
-    notebook.write([Pair(f"What is number {i}?", f"Number {i} is {i * i}.") for i in range(40)])
+    notebook, other = Notebook(TARGET), Notebook(TARGET)
+    pairs = [Pair(f"What is number {i}?", f"Number {i} is {i * i}.") for i in range(40)]
+    notebook.write(pairs, 0)
+    notebook.asked(dict.fromkeys(pairs[:20], 0.0), 1)
     other.restore([notebook.snapshot(whole=True)])
-    drawn = notebook.draw(5, random_for(1, 2, "notebook"))
+    drawn = notebook.draw(5, 2, random_for(1, 2, "notebook"))
     assert len(set(drawn)) == 5
-    assert other.draw(5, random_for(1, 2, "notebook")) == drawn
-    assert notebook.draw(5, random_for(1, 3, "notebook")) != drawn
+    assert not set(drawn) & set(pairs[:20])
+    assert other.draw(5, 2, random_for(1, 2, "notebook")) == drawn
+    assert notebook.draw(5, 2, random_for(1, 3, "notebook")) != drawn
 
 
 def test_it_does_not_grow_without_end() -> None:
-    notebook = Notebook()
-    notebook.write([Pair(f"What is {i} of {i}?", "It is.") for i in range(MOST_NOTES + 5)])
+    notebook = notebook_of(*(Pair(f"What is {i} of {i}?", "It is.") for i in range(MOST_NOTES + 5)))
     assert len(notebook) == MOST_NOTES
     assert Pair("What is 0 of 0?", "It is.") not in all_of(notebook)
 
 
 def test_a_damaged_one_is_told_and_changes_nothing() -> None:
-    notebook = Notebook()
-    notebook.write([OLD])
+    notebook = notebook_of(OLD)
     with pytest.raises(CheckpointError):
         notebook.restore([Snapshot({}, b"[{}]")])
     assert all_of(notebook) == {OLD}

@@ -79,7 +79,7 @@ def test_those_shown_least_come_first() -> None:
     rehearsal = due(9, max_passes=5)
     shown = []
     for step in range(9):
-        chosen = rehearsal.choose(random_for(0, step, "due"))
+        chosen = rehearsal.choose(RECIPE.max_step_tokens, random_for(0, step, "due"))
         assert len(chosen) <= RECIPE.rehearsal_documents
         for one in chosen:
             shown.append(one.number)
@@ -94,12 +94,17 @@ def test_those_without_questions_lie_beside_others_of_their_language() -> None:
         rehearsal.admit(
             f"the tower of town {i} is old" if i % 2 else f"der Turm {i} ist alt", "s", 10, 2.0
         )
-    chosen = [one.language for one in rehearsal.choose(random_for(0, 1, "test"))]
+    chosen = [
+        one.language for one in rehearsal.choose(RECIPE.max_step_tokens, random_for(0, 1, "test"))
+    ]
     assert chosen == ["de"] * 3
     for one in rehearsal.documents():
         rehearsal.shown(one.number, 2.0, PAIRS)
     mixed = {
-        tuple(one.language for one in rehearsal.choose(random_for(0, step, "test")))
+        tuple(
+            one.language
+            for one in rehearsal.choose(RECIPE.max_step_tokens, random_for(0, step, "test"))
+        )
         for step in range(20)
     }
     assert any(len(set(languages)) == 2 for languages in mixed)
@@ -110,7 +115,7 @@ def test_a_choice_depends_on_nothing_but_state_and_seed() -> None:
     other.restore([one.snapshot(whole=True)])
     for step in range(5):
         random = random_for(3, step, "due"), random_for(3, step, "due")
-        assert one.choose(random[0]) == other.choose(random[1])
+        assert one.choose(64, random[0]) == other.choose(64, random[1])
 
 
 def test_the_oldest_leave_when_there_are_too_many() -> None:
@@ -127,7 +132,7 @@ def test_a_document_longer_than_a_step_is_chosen_alone() -> None:
     rehearsal.admit("short", "s", 10, 2.0)
     sizes = set()
     for step in range(8):
-        chosen = rehearsal.choose(random_for(0, step, "due"))
+        chosen = rehearsal.choose(RECIPE.max_step_tokens, random_for(0, step, "due"))
         sizes.add(tuple(sorted(one.text for one in chosen)))
     assert ("long",) in sizes
     assert ("short",) in sizes

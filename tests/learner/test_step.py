@@ -191,6 +191,28 @@ def test_replay_takes_its_share_and_finetune_takes_none(tokenizer: Tokenizer) ->
         assert report.num_tokens == {"new": 6, "memory": 3 * expected, "origin": 0}
 
 
+def test_rehearsal_replays_by_how_much_of_all_that_was_learned_is_still_due(
+    tokenizer: Tokenizer,
+) -> None:
+    """All of it: nothing beside it, in a step as large as any. Half of it: half of the share."""
+    recipe = msgspec.structs.replace(
+        RECIPE, replay_share=0.5, max_step_tokens=12, rehearsal_documents=32, target_loss=0.0
+    )
+    state, stepper = fakes.state(recipe), fakes.stepper(tokenizer, recipe)
+    texts = [f"{i:02}" for i in range(12)]
+    one_step(tokenizer, state, *texts, recipe=recipe)
+    size = 3  # predicted tokens of a document; it has one token more
+    report = stepper.step(state, [])
+    assert report is not None
+    assert report.num_tokens == {"rehearsal": 6 * size, "memory": 0, "origin": 0}
+    for due in state.rehearsal.documents()[6:]:
+        state.rehearsal.drop(due.number)
+    report = stepper.step(state, [])
+    assert report is not None
+    # Half is due: a quarter of the step is replayed, so 18 of 24 tokens are due documents.
+    assert report.num_tokens == {"rehearsal": 4 * size, "memory": 1 * size, "origin": 0}
+
+
 def test_embeddings_that_do_not_learn_stay_bit_for_bit(tokenizer: Tokenizer) -> None:
     recipe = msgspec.structs.replace(RECIPE, trains_embeddings=False)
     state = fakes.state(recipe)
@@ -271,6 +293,6 @@ def test_a_step_after_a_restored_notebook_is_the_same(tokenizer: Tokenizer) -> N
         its.step(one, [fakes.arrival(1)])
     assert fakes.bits(state) == fakes.bits(other)
     third, third_stepper = recalling(tokenizer)
-    third.notebook = Notebook()
+    third.notebook = Notebook(RECIPE.target_loss)
     third_stepper.step(third, [fakes.arrival(1)])
     assert fakes.bits(third) != fakes.bits(state)
