@@ -1,21 +1,23 @@
 """Retention: languages one after the other, and what is left of the first ones at the end.
 
-Each strategy learns the stream in one pass with the learner's own step. All numbers are bits a byte
-of UTF-8, of the averaged weights (those that are served), and lower is better:
+Each strategy learns the stream, each text once as it comes, with the learner's own step. When the
+stream is silent ours goes on with what is due, as the learner does (`learner.max_passes`), until it
+sleeps; the others have no such thing. All numbers are bits a byte of UTF-8, of the averaged weights
+(those that are served), and lower is better:
 
 * prequential: of each step's new text before the step learned from it, over all bytes.
-* final: at the end of the stream, on the held-out text of each language (its last 20 kB), the mean
-  over languages.
+* final: at rest, on the held-out text of each language (its last 20 kB), the mean over languages.
 * forgetting: for each language but the last, its final number minus the best one that was seen at
   the end of a language before the last; the mean. Below 0: it still grew better.
-* flops: 6 N for each token that is run forward and backward, 2 N for each that a teacher reads
-  only; N: all parameters. LwF's teacher reads the new text from the second language on, A-GEM's
-  reference gradient is of AGEM_SAMPLE blocks a step. Measuring is not counted, nor the optimizer,
-  nor EWC's Fisher matrix, once a language (`seconds` has all but the measuring).
+* flops: 6 N for each token that is run forward and backward, rehearsed ones too, 2 N for each that
+  a teacher reads only; N: all parameters. LwF's teacher reads the new text from the second language
+  on, A-GEM's reference gradient is of AGEM_SAMPLE blocks a step. Measuring is not counted, nor the
+  optimizer, nor EWC's Fisher matrix, once a language (`seconds` has all but the measuring).
+* at_end: the last three at the end of the stream, before anything was rehearsed.
 
 `retrain` is what one would do without an online learner: after each tenth of the stream, from
 scratch, on all text so far in random order, as often over it as ours has shown each token on
-average; optimizer, rate, batch and average are ours. Only the last of these trainings
+average, at rest too; optimizer, rate, batch and average are ours. Only the last of these trainings
 is done, since only it is needed for `final`; the compute of all ten is counted, and
 `flops_once` is that of the last alone. It has no prequential number: a step's text is never met by
 weights that are as new.

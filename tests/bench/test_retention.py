@@ -81,16 +81,24 @@ def test_the_others_differ_from_ours_in_what_they_are() -> None:
     assert (naive.strategy, naive.optimizer) == ("finetune", "adamw")
     assert (replay.strategy, replay.optimizer, replay.replay_share) == ("replay", "adamw", 0.5)
     assert recipe_of("ours", base) == base
+    assert base.max_passes > 1 == naive.max_passes == replay.max_passes
     again, num_passes = retrain_recipe(
-        msgspec.structs.replace(base, strategy="replay", replay_share=0.75, max_step_tokens=100)
+        msgspec.structs.replace(
+            base, strategy="replay", replay_share=0.75, max_step_tokens=100, max_passes=3
+        )
     )
-    assert (again.strategy, again.max_step_tokens, num_passes) == ("finetune", 400, 4)
+    assert (again.strategy, again.max_step_tokens, again.max_passes) == ("finetune", 400, 1)
+    assert num_passes == 4 + 2, "those of the stream with its replay, and two at rest"
     assert again.optimizer == base.optimizer
 
 
 def test_scores_are_what_their_definitions_say(data: Path, tmp_path: Path) -> None:
     base = msgspec.structs.replace(
-        retention.ours("float32"), strategy="replay", replay_share=0.5, max_step_tokens=1024
+        retention.ours("float32"),
+        strategy="replay",
+        replay_share=0.5,
+        max_step_tokens=1024,
+        max_passes=2,
     )
     result = retention.run(data, ["ours", "retrain"], lambda _: None, base=base)
     ours, retrained = result.strategies["ours"], result.strategies["retrain"]
@@ -99,16 +107,25 @@ def test_scores_are_what_their_definitions_say(data: Path, tmp_path: Path) -> No
     # A model that knows nothing pays log2(260) a token, and a token more for the end of a record.
     assert 3.0 < ours.final < ours.prequential < math.log2(260) * (1 + 2 / RECORD_BYTES) + 0.1
     assert ours.final == pytest.approx(sum(ours.by_language.values()) / 2)
-    at_the_boundary = next(bits for end, bits in ours.curve if end == result.boundaries[0])
+    at = dict(ours.curve)
+    at_the_boundary, at_end = at[result.boundaries[0]], at[result.boundaries[-1]]
     assert ours.forgetting == pytest.approx(ours.by_language["en"] - at_the_boundary["en"])
-    assert ours.curve[-1] == (result.boundaries[-1], ours.by_language)
-    # One pass and as much again from the memory, less in the first step, which has no memory yet.
+    assert ours.at_end is not None
+    assert ours.at_end.final == pytest.approx(sum(at_end.values()) / 2)
+    assert ours.at_end.forgetting == pytest.approx(at_end["en"] - at_the_boundary["en"])
+    # All of it is due at the stream's end, and shown once more.
     num_bytes = result.boundaries[-1]
-    assert 1.6 < ours.flops / (6 * result.parameters * num_bytes) < 2.1
+    assert ours.curve[-1] == (2 * num_bytes, ours.by_language)
+    # One pass and as much again from the memory, less in the first step, which has no memory yet.
+    unit = 6 * result.parameters * num_bytes
+    assert 1.6 < ours.at_end.flops / unit < 2.1
+    # At rest nothing is replayed at first, and half of each step at last: 1 / (1 - due / 2).
+    assert (ours.flops - ours.at_end.flops) / unit == pytest.approx(2 * math.log(2), rel=0.1)
     assert retrained.prequential is None
     assert retrained.flops_once is not None
     assert retrained.flops == pytest.approx(5.5 * retrained.flops_once)
-    assert 1.9 < retrained.flops_once / (6 * result.parameters * num_bytes) < 2.1
+    assert retrained.at_end is None
+    assert 2.9 < retrained.flops_once / unit < 3.1
     assert msgspec.json.decode(msgspec.json.encode(result), type=Retention) == result
 
 
