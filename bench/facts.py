@@ -38,6 +38,8 @@ from riverrun.tokenizer import Tokenizer
 
 PRESETS: dict[str, dict[str, object]] = {
     "default": {},
+    "text-always": {"framings": ("plain", "study")},
+    "sixteen-anchors": {"origin_per_step": 16},
     "no-study": {"study_pairs": 0, "framings": ("plain",)},
     "no-deferral": {"deferral_margin": 0.0},
     "blend": {"deferral_margin": 0.0, "origin_share": 0.2},
@@ -52,7 +54,8 @@ PRESETS: dict[str, dict[str, object]] = {
         "deferral_margin": 0.0,
     },
 }
-"""What is taken from the model's own recipe; `next-token` is plain online training. `replay-25` and
+"""What is taken from the model's own recipe; `text-always` shows a document beside its questions in
+each pass; `next-token` is plain online training. `replay-25` and
 `-50` show earlier documents again as they were told at first; `no-recall` does not ask their study
 questions again."""
 

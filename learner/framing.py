@@ -103,6 +103,10 @@ class Framing:
         """Whether pass `num_pass` shows questions on the text."""
         return self.study_pairs > 0 and self._way(num_pass) in (self._study, self._questions)
 
+    def shows_text(self, num_pass: int) -> bool:
+        """Whether pass `num_pass` shows a text that has questions, beside them."""
+        return self._way(num_pass) != self._questions
+
     def _way(self, num_pass: int) -> "Way":
         return self._ways[min(num_pass, len(self._ways) - 1)]
 

@@ -160,7 +160,13 @@ class Planner:
     def _rehearsed(self, state: State, due: Due, pairs: list[Pair] | None, random: Random) -> Shown:
         asked: list[int] = []
         if pairs and self._framing.needs_study(due.num_passes):
-            asked = state.rehearsal.ask(due, pairs, self._recipe.study_pairs, random)
+            asked = state.rehearsal.ask(
+                due,
+                pairs,
+                self._recipe.study_pairs,
+                random,
+                known_too=self._framing.shows_text(due.num_passes),
+            )
         shown = [pairs[i] for i in asked] if pairs else []
         examples = self._framing.examples(due.content, due.num_passes, random, shown)
         return Shown(

@@ -142,11 +142,22 @@ class Rehearsal:
             num_tokens += due.num_tokens
         return chosen
 
-    def ask(self, due: Due, pairs: Sequence[Pair], num_wanted: int, random: Random) -> list[int]:
-        """Which of a document's questions this pass shows: unknown ones first, at random."""
+    def ask(
+        self,
+        due: Due,
+        pairs: Sequence[Pair],
+        num_wanted: int,
+        random: Random,
+        *,
+        known_too: bool = True,
+    ) -> list[int]:
+        """Which of a document's questions this pass shows, at random: unknown ones first, and those
+        alone unless `known_too`."""
         order = [int(i) for i in random.permutation(len(pairs))]
-        order.sort(key=lambda i: due.cost(i) < self._recipe.target_loss)
-        return order[:num_wanted]
+        unknown = [i for i in order if due.cost(i) >= self._recipe.target_loss]
+        if unknown and not known_too:
+            return unknown[:num_wanted]
+        return [*unknown, *(i for i in order if i not in unknown)][:num_wanted]
 
     def is_studied(self, number: int) -> bool:
         """Whether a due document has its questions."""

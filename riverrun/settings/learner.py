@@ -45,7 +45,11 @@ class LearnerSettings(Section):
         0.05, ge=0, le=60, description="How long a poll waits for more text before a step, seconds."
     )
     replay_share: float | None = Field(
-        None, ge=0, le=0.95, description="Share of a step's rows that come from the replay memory."
+        None,
+        ge=0,
+        le=0.95,
+        description="Share of a step's rows that come from the replay memory; beside due documents "
+        "the less, the more of all that was learned is due.",
     )
     distill_weight: float | None = Field(
         None,
@@ -119,14 +123,15 @@ class LearnerSettings(Section):
         ge=0,
         le=16,
         description="Questions that the model wrote itself about a due document, shown beside it "
-        "in each pass after the first; 0: none (pretrained models: it must speak).",
+        "in its second and third pass and alone from then on; 0: none (it must speak).",
     )
     recall_share: float | None = Field(
         None,
         ge=0,
         le=0.9,
         description="Share of a step's examples that are study questions of documents that are due "
-        "no more, so that a later burst does not take them; 0: none.",
+        "no more, at most: each comes back after twice as many steps as long as it is known, and "
+        "at once when it was lost; 0: none.",
     )
     max_due_documents: int = Field(
         10_000,

@@ -66,6 +66,18 @@ def test_questions_that_are_not_known_yet_are_asked_first() -> None:
         assert again == [first, second, last]
 
 
+def test_questions_alone_are_those_that_are_not_known() -> None:
+    rehearsal = due(1, study_pairs=3, max_passes=9)
+    [its] = rehearsal.documents()
+    rehearsal.shown(its.number, 2.0, PAIRS, {0: 0.1, 1: 2.0, 2: 0.1})
+    for step in range(4):
+        random = random_for(0, step, "ask")
+        assert rehearsal.ask(its, PAIRS, 3, random, known_too=False) == [1]
+        assert sorted(rehearsal.ask(its, PAIRS, 3, random)) == [0, 1, 2]
+    its.costs = [0.1, 0.1, 0.1]
+    assert len(rehearsal.ask(its, PAIRS, 2, random_for(0, 0, "ask"), known_too=False)) == 2
+
+
 def test_one_pass_at_most_leaves_nothing_due() -> None:
     assert due(0, max_passes=1).admit("text", "s", 10, 9.0) == ["passes"]
 
