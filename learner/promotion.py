@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from learner.control import Control
+from learner.control.control import Control
 from learner.gate.decisions import carry_out
 from learner.gate.gate import Gate
 from learner.gate.roll_back import roll_back

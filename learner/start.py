@@ -17,8 +17,9 @@ from kafka import KafkaConsumer
 from learner.announcements import Announcements
 from learner.assembly import Assembly
 from learner.checkpoint import Checkpoints
-from learner.commands import Commands
-from learner.control import Control
+from learner.control.commands import Commands
+from learner.control.control import Control
+from learner.control.standing import give_up, read_standing
 from learner.framing import Framing
 from learner.gate.setup import examiner_of, gate_of
 from learner.identity import FILE as IDENTITY_FILE
@@ -37,7 +38,6 @@ from learner.recipe import kind_of, resolve, rhythm_of
 from learner.released_text import ReleasedText
 from learner.restart import Restart
 from learner.resume import replay, restore
-from learner.standing import give_up, read_standing
 from learner.state import State
 from learner.strategies.registry import needs_origin_memory
 from learner.threads import threads_of, yields
