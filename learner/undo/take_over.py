@@ -12,15 +12,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from learner.assembly import Assembly
-from learner.guard import Guard
+from learner.guard import Guard, unguarded
 from learner.identity import Identity
 from learner.intake import Intake
 from learner.left_out import StandingLeftOut
 from learner.machine import Machine
 from learner.origin import Origin
-from learner.undo.carry_out import NewLine, base_of, carry_out
-from learner.undo.intent import Intent
+from learner.undo.intent import Intent, write_intent
+from learner.undo.new_line import NewLine
+from learner.undo.side import base_of, install
 from riverrun.process import Running
 from riverrun.settings import Settings
 
@@ -28,6 +31,22 @@ SHOW_S = 1.0
 """Between two words of how far it is."""
 
 log = logging.getLogger(__name__)
+
+
+def carry_out(
+    directory: Path, intent: Intent, learn_again: Callable[[], bool], guard: Guard = unguarded
+) -> bool:
+    """From whatever phase a crash has left it in to the end; False when `learn_again` gave that.
+
+    learn_again: lets the new line grow (`NewLine.grow`).
+    """
+    if intent.phase == "replay":
+        if not learn_again():
+            return False
+        intent = msgspec.structs.replace(intent, phase="install")
+        write_intent(directory, intent, guard)
+    install(directory, intent, guard)
+    return True
 
 
 class TakeOver:
