@@ -38,9 +38,9 @@ import torch
 from bench.languages import Language, languages
 from learner.arrival import Arrival
 from learner.assembly import Assembly
+from learner.machine import fix_arithmetic
 from learner.origin import Origin
 from learner.recipe import SCRATCH, Recipe
-from learner.start import fix_arithmetic
 from learner.state import State
 from learner.watch.surprise import Surprise
 from riverrun.device import has_bfloat16

@@ -2,5 +2,6 @@
 
 `commands.py` listens, `choices.py` says what a command comes to or why it is refused, `effects.py`
 does it, `undoing.py` where that takes another line of weights; `answers.py` tells what came of it
-and `standing.py` keeps how far all this is. `control.py` puts them in order.
+and `standing.py` keeps how far all this is. `control.py` puts them in order, `setup.py` puts
+them together.
 """
