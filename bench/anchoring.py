@@ -14,10 +14,10 @@ import torch
 
 from learner.arrival import Arrival
 from learner.assembly import Assembly
+from learner.machine import fix_arithmetic
 from learner.origin import Origin
 from learner.origin_fill import fill
 from learner.recipe import Recipe, kind_of, resolve
-from learner.start import fix_arithmetic
 from learner.step import Stepper
 from learner.strategies.registry import FINETUNE, strategy_of
 from riverrun.device import has_bfloat16

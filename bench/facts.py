@@ -28,8 +28,8 @@ from bench.facts_asking import Examiner
 from bench.facts_bursts import Bursts, parts_of, teach_in_bursts
 from bench.facts_curves import Curves, Look
 from bench.facts_files import Fact, General, documents_of
+from learner.machine import fix_arithmetic
 from learner.recipe import Recipe, kind_of, resolve
-from learner.start import fix_arithmetic
 from learner.strategies.registry import strategy_of
 from riverrun.device import has_bfloat16
 from riverrun.model.zoo import locate

@@ -38,8 +38,8 @@ import torch
 
 from bench.languages import Language, languages
 from bench.retention_run import AGEM_SAMPLE, SEED, Run, steps_of
+from learner.machine import fix_arithmetic
 from learner.recipe import SCRATCH, Recipe
-from learner.start import fix_arithmetic
 from riverrun.device import has_bfloat16
 from riverrun.errors import InvalidValue
 from riverrun.model.zoo import locate

@@ -31,10 +31,10 @@ from learner.batch import Batch, build, chunks
 from learner.entries import Learned
 from learner.journal import Journal
 from learner.lesson import Planner
+from learner.machine import fix_arithmetic
 from learner.observe import observe_state, observe_step
 from learner.origin import Origin
 from learner.recipe import Recipe, kind_of, resolve
-from learner.start import fix_arithmetic
 from learner.state import State
 from learner.threads import threads_of
 from riverrun.device import device_of, has_bfloat16

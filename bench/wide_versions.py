@@ -19,6 +19,7 @@ from typing import Any, Self
 from riverrun.priority import yield_core
 from riverrun.settings import Settings
 from riverrun.store import Manifest, VersionStore, store_of, version_id
+from riverrun.store.retention import prune
 
 MODEL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json")
 
@@ -62,7 +63,7 @@ def publish(store: VersionStore, seed: int) -> str:
 
     version = store.publish(lambda path: save_tensors(tensors, path), describe).version
     store.promote(version)
-    store.prune(keep=4)
+    prune(store, keep=4)
     return version
 
 

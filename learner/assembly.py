@@ -3,7 +3,7 @@
 Whatever takes part in a step, or changes with one, is made and added here and nowhere else; so what
 does a journal again cannot differ from what wrote it.
 
-Knows nothing of Kafka, files or versions. Called by `start.py` and `verify.py`.
+Knows nothing of Kafka, files or versions. Called by `line.py` and `verify.py`.
 """
 
 from learner.framing import Framing

@@ -171,7 +171,7 @@ class Leases:
     def __init__(self, directory: Path, store: VersionStore, length_s: float) -> None:
         holder = secrets.token_hex(8)
         self.directory = Lease(Directory(directory), length_s, holder)
-        self.store = Lease(place_of(store), length_s, holder)
+        self.store = Lease(place_of(store.files), length_s, holder)
         self._pause_s = length_s / RENEWALS_A_LEASE
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None

@@ -18,7 +18,7 @@ from typing import IO, Protocol
 
 from learner.guard import Guard
 from riverrun.errors import DataDirInUse
-from riverrun.store import VersionStore
+from riverrun.store.whole_files import WholeFiles
 from riverrun.workspace import lock_within, replace_file
 
 FILE = "LEASE"
@@ -105,10 +105,10 @@ class Directory:
 class ObjectStore:
     """Behind fsspec: reads and writes, and no locks."""
 
-    def __init__(self, store: VersionStore) -> None:
-        self.name = store.url
-        self._fs = store.fs
-        self._path = f"{store.root.rstrip('/')}/{FILE}"
+    def __init__(self, files: WholeFiles) -> None:
+        self.name = files.url
+        self._fs = files.fs
+        self._path = files.path(FILE)
 
     def read(self) -> bytes | None:
         try:
@@ -135,5 +135,5 @@ class ObjectStore:
         pass
 
 
-def place_of(store: VersionStore) -> Directory | ObjectStore:
-    return Directory(Path(store.root)) if store.is_local else ObjectStore(store)
+def place_of(files: WholeFiles) -> Directory | ObjectStore:
+    return Directory(Path(files.root)) if files.is_local else ObjectStore(files)

@@ -18,7 +18,7 @@ from learner.announcements import Announcements
 from learner.arrival import Arrival, ranges_of, raw_of
 from learner.checkpoint import Checkpoints
 from learner.content import content_of
-from learner.control import Control
+from learner.control.control import Control
 from learner.entries import Diverted, Emptied
 from learner.gate.gate import Gate
 from learner.guard import Guard, unguarded

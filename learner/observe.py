@@ -8,6 +8,8 @@ from learner.state import State
 from learner.step import StepReport
 from learner.watch.protocol import LABEL_SEPARATOR, Readings
 from riverrun.metrics import LearnerMetrics
+from riverrun.metrics.learner_gate import GateMetrics
+from riverrun.metrics.learner_watches import WatchMetrics
 
 
 def observe_step(metrics: LearnerMetrics, report: StepReport, seconds: float) -> None:
@@ -24,14 +26,16 @@ def observe_step(metrics: LearnerMetrics, report: StepReport, seconds: float) ->
     for why, count in report.retired.items():
         metrics.due_retired.labels(why).inc(count)
     for source, count in report.num_held_out.items():
-        metrics.held_out_documents.labels(metrics.source(source)).inc(count)
+        metrics.watches.held_out_documents.labels(metrics.source(source)).inc(count)
     observe_diverted(metrics, report.num_diverted)
     if report.skipped is not None:
-        metrics.non_finite_documents.labels(report.skipped.cause).inc(len(report.skipped.documents))
+        metrics.watches.non_finite_documents.labels(report.skipped.cause).inc(
+            len(report.skipped.documents)
+        )
     for finding in report.findings:
-        metrics.findings.labels(finding.kind).inc()
-    metrics.watch_seconds.observe(report.watch_seconds)
-    observe_readings(metrics, report.readings)
+        metrics.watches.findings.labels(finding.kind).inc()
+    metrics.watches.watch_seconds.observe(report.watch_seconds)
+    observe_readings(metrics.watches, report.readings)
     if report.work == "new":
         for source, count in report.num_documents.items():
             metrics.documents.labels(metrics.source(source)).inc(count)
@@ -43,7 +47,7 @@ def observe_step(metrics: LearnerMetrics, report: StepReport, seconds: float) ->
         metrics.origin_divergence.set(report.origin_divergence)
 
 
-def observe_decision(metrics: LearnerMetrics, decided: Decided, purse: Purse) -> None:
+def observe_decision(metrics: GateMetrics, decided: Decided, purse: Purse) -> None:
     for action in decided.actions:
         metrics.decisions.labels(action.kind).inc()
     metrics.judging_share.set(purse.spent_share())
@@ -56,7 +60,7 @@ def observe_decision(metrics: LearnerMetrics, decided: Decided, purse: Purse) ->
             metrics.probe_share.labels(name.removeprefix("share.")).set(value)
 
 
-def observe_readings(metrics: LearnerMetrics, readings: Readings) -> None:
+def observe_readings(metrics: WatchMetrics, readings: Readings) -> None:
     """What the watches measured. A label that is no longer told of leaves the series.
 
     What stands there already is left alone: most is measured every so many steps only, and a
@@ -93,5 +97,5 @@ def observe_state(metrics: LearnerMetrics, state: State) -> None:
     metrics.step.set(state.progress.step)
     metrics.memory_blocks.set(state.memory.num_held)
     metrics.due_documents.set(len(state.rehearsal))
-    metrics.held_out_texts.set(len(state.held_out))
-    metrics.held_out_bytes.set(state.held_out.num_bytes)
+    metrics.watches.held_out_texts.set(len(state.held_out))
+    metrics.watches.held_out_bytes.set(state.held_out.num_bytes)

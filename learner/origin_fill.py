@@ -2,7 +2,7 @@
 
 Texts of the operator's file are read each time: that costs little, and the file may change.
 
-Knows nothing of runs or data directories. Called by `start.py` and by `bench facts`.
+Knows nothing of runs or data directories. Called by `line.py` and by `bench facts`.
 """
 
 from collections.abc import Callable

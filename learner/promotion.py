@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from learner.control import Control
+from learner.control.control import Control
 from learner.gate.decisions import carry_out
 from learner.gate.gate import Gate
 from learner.gate.roll_back import roll_back
@@ -149,10 +149,10 @@ class Promotion:
             if self.control is None or not self.control.is_held:
                 store.promote(found.to)
         except (CheckpointError, StoreError) as error:
-            self.metrics.decisions.labels("roll_back_failed").inc()
+            self.metrics.gate.decisions.labels("roll_back_failed").inc()
             log.error("nothing can be rolled back, the version is held: %s", error)
             return
-        self.metrics.rolled_back_documents.inc(found.num_documents)
+        self.metrics.gate.rolled_back_documents.inc(found.num_documents)
         log.error("rolled back to %s: %s", found.to, decided.reason)
         if self.control is not None:
             self.control.tell_undone()
@@ -171,7 +171,7 @@ class Promotion:
             self._publish_again_at = time.monotonic() + JUDGE_AGAIN_S
             return None
         decided = self.gate.decide(self.state, occasion)
-        observe_decision(self.metrics, decided, self.gate.purse)
+        observe_decision(self.metrics.gate, decided, self.gate.purse)
         if not write_down(self.journal, decided, self.stop):
             return None
         num_due = len(self.state.rehearsal)

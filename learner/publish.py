@@ -25,6 +25,7 @@ from learner.tensor_file import hash_tensors, write_tensors
 from riverrun.metrics import LearnerMetrics
 from riverrun.records import VersionEventKind
 from riverrun.store import Consequence, Deferral, Manifest, VersionStore, version_id
+from riverrun.store.retention import prune
 
 PUBLISH_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -112,7 +113,7 @@ class Publisher:
         self._announcements.tell(manifest)
         # What a roll back goes to, and later versions are held against, however many were held.
         best = state.gate.facts.best
-        self.store.prune(self._keep_versions, self._ladder_s, [best] if best else [])
+        prune(self.store, self._keep_versions, self._ladder_s, [best] if best else [])
         self._metrics.publish_seconds.observe(time.perf_counter() - began)
         self._metrics.versions.labels(OUTCOMES[manifest.decision]).inc()
         return manifest

@@ -1,7 +1,7 @@
 """The journal's entries done again, each on the state that it was written on.
 
 One place for all who do: the restart (`resume.py`), the comparison (`verify.py`) and, entry by
-entry, the undoing (`undo/carry_out.py`). A kind of entry that changes the state is known here.
+entry, the undoing (`undo/new_line.py`). A kind of entry that changes the state is known here.
 
 Knows nothing of files. See `entries.py` for what the kinds mean.
 """

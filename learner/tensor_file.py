@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from riverrun.errors import CheckpointError
-from riverrun.store import sha256_of
+from riverrun.store.whole_files import sha256_of
 
 DTYPES = {
     torch.float32: "F32",

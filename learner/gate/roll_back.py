@@ -11,7 +11,7 @@ What was learned since the best version is learned again, without what is to bla
 Going back to the same version a second time leaves everything out: whatever it was, it is in there.
 Raw offsets that are left out stay on record in each later manifest, and are counted.
 
-Knows nothing of how a new line is learned (`undo/carry_out.py`). Called by `loop.py`.
+Knows nothing of how a new line is learned (`undo/new_line.py`). Called by `loop.py`.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The gate of a run, put together from settings and store. Called by `start.py`."""
+"""The gate of a run, put together from settings and store. Called by `line.py`, `start.py`."""
 
 import logging
 from pathlib import Path

@@ -27,7 +27,7 @@ from learner.assembly import Assembly
 from learner.checkpoint import Checkpoints
 from learner.content import content_of, num_bytes_of, told
 from learner.identity import FORMAT, Identity, hash_of_weights, new_run, settle
-from learner.machine import differences, this_machine
+from learner.machine import differences, fix_arithmetic, this_machine
 from learner.memory import HOST
 from learner.origin import Origin
 from learner.pretrain.corpus import Corpus
@@ -39,7 +39,6 @@ from learner.pretrain.plan import Plan, recipe_of
 from learner.publish import published_weights
 from learner.recipe import Kind
 from learner.seeds import random_for
-from learner.start import fix_arithmetic
 from learner.state_parts import Numbers
 from learner.step import StepReport
 from learner.threads import num_cores

@@ -69,7 +69,7 @@ class Examiner:
         self._untouched = Untouched()
         self._due_at = dict.fromkeys(groups, 0.0)
         for group in skipped:
-            metrics.probes_skipped.labels(group, "scratch").inc()
+            metrics.gate.probes_skipped.labels(group, "scratch").inc()
 
     def prepare(self, directory: Path, model: Decoder, guard: Guard = unguarded) -> None:
         """Know what the untouched `model` scores: from `directory`, or measured now."""
@@ -99,7 +99,7 @@ class Examiner:
         for group in self._due():
             tasks = self._groups[group]
             if not purse.affords(probe=self._scorer.num_tokens(tasks)):
-                self._metrics.probes_skipped.labels(group, "time").inc()
+                self._metrics.gate.probes_skipped.labels(group, "time").inc()
                 self._due_at[group] = time.monotonic() + self._interval_s
                 continue
             self._due_at[group] = time.monotonic() + self._interval_s

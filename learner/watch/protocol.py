@@ -19,7 +19,7 @@ LABEL_SEPARATOR = "\x1f"
 """Between the labels of a reading that has several."""
 
 Readings = dict[str, dict[str, float]]
-"""By metric (a name in `riverrun.metrics.LearnerMetrics`) and label; `""` where it has none."""
+"""By metric (a name in `riverrun.metrics.learner_watches`) and label; `""` where it has none."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from riverrun.cli.options import as_json as json_option
 from riverrun.cli.options import settings_options
 
 if TYPE_CHECKING:
-    from riverrun.dead_letters import Letter, Original, Place
+    from riverrun.dead_letters.letters import Letter, Original, Place
     from riverrun.settings import Settings
 
 
@@ -50,7 +50,7 @@ def list_(
     """List the newest dead letters, oldest first."""
     from collections import Counter, deque
 
-    from riverrun.dead_letters import DeadLetters
+    from riverrun.dead_letters.letters import DeadLetters
 
     with DeadLetters(settings) as letters:
         chosen = (one for one in letters.letters() if _fits(one, reason, source))
@@ -73,7 +73,7 @@ def list_(
 @json_option
 def show(settings: "Settings", place: str, as_json: bool) -> None:
     """Show the letters of one raw record, and the whole record while `raw` still has it."""
-    from riverrun.dead_letters import DeadLetters
+    from riverrun.dead_letters.letters import DeadLetters
 
     wanted = _place(place)
     with DeadLetters(settings) as letters:
@@ -121,7 +121,8 @@ def send_back(
     Mend the producer's format or the profile first: what is wrong as before comes back as a new
     letter. A second send-back of the same record does nothing, unless forced.
     """
-    from riverrun.dead_letters import NOTES, DeadLetters
+    from riverrun.dead_letters.letters import NOTES, DeadLetters
+    from riverrun.dead_letters.send_back import send_back as send_again
 
     if not places and reason is None and source is None and not everything:
         raise click.UsageError("name PARTITION:OFFSET, --reason, --source or --all")
@@ -139,7 +140,7 @@ def send_back(
             before = set() if force else letters.sent_back()
             click.echo("".join(f"{p}:{o}\n" for p, o in wanted if (p, o) not in before), nl=False)
             return
-        result = letters.send_back(wanted, force=force)
+        result = send_again(letters, wanted, force=force)
     if as_json:
         sent = {f"{p}:{o}": f"{to[0]}:{to[1]}" for (p, o), to in result.sent.items()}
         others = {
@@ -163,10 +164,9 @@ def resume(settings: "Settings", source: str) -> None:
 
     Its documents from before are dead letters (`paused`): `send-back --reason paused`.
     """
-    from riverrun.dead_letters import DeadLetters
+    from riverrun.dead_letters.resume import resume as end_pause
 
-    with DeadLetters(settings) as letters:
-        marks = letters.resume(source)
+    marks = end_pause(settings, source)
     where = ", ".join(f"{partition}:{offset}" for partition, offset in sorted(marks.items()))
     named = "every source" if source == "*" else repr(source)
     click.echo(f"{named} flows from {where} on; what was held back before is sent with")

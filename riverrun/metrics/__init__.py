@@ -1,4 +1,5 @@
-"""Every metric of every process, declared here and nowhere else: one file a process.
+"""Every metric of every process, declared here and nowhere else: one file a process,
+and of the learner three.
 
 A process makes its own class with its own registry, so that /metrics shows what it can know.
 `deploy/` has the Prometheus and Grafana files; a test runs each of their expressions.

@@ -16,6 +16,7 @@ from learner.lease import Held, Lease, Leases, is_abandoned
 from learner.lease_place import FILE, Directory, ObjectStore
 from riverrun.errors import DataDirInUse, LeaseLost
 from riverrun.store import Manifest, VersionStore
+from riverrun.store.retention import prune
 
 SHORT_S = 0.3
 NEVER = threading.Event()
@@ -146,7 +147,7 @@ def test_a_followed_learner_writes_no_journal_line_and_promotes_nothing(tmp_path
         lambda: journal.append(Learned(2)),
         lambda: journal.begin_file(1),
         lambda: store.promote("b"),
-        lambda: store.prune(1),
+        lambda: prune(store, 1),
         lambda: publish(store, "c"),
     ):
         with pytest.raises(LeaseLost):
@@ -180,16 +181,16 @@ def store_with(path: Path, *versions: str) -> VersionStore:
 def remote() -> Iterator[VersionStore]:
     store = VersionStore(f"memory://{uuid.uuid4().hex}")
     yield store
-    if store.fs.exists(store.root):
-        store.fs.rm(store.root, recursive=True)
+    if store.files.fs.exists(store.files.root):
+        store.files.fs.rm(store.files.root, recursive=True)
 
 
 def test_on_an_object_store_a_silent_holder_is_followed_and_fenced(remote: VersionStore) -> None:
     publish(remote, "a")
-    first = taken(Lease(ObjectStore(remote), SHORT_S, "first"))
+    first = taken(Lease(ObjectStore(remote.files), SHORT_S, "first"))
     remote.fence(first.guard)
     remote.promote("a")
-    taken(Lease(ObjectStore(remote), SHORT_S, "second"))
+    taken(Lease(ObjectStore(remote.files), SHORT_S, "second"))
     with pytest.raises(LeaseLost):
         remote.promote("a")
 
@@ -205,7 +206,7 @@ def test_who_is_dead_in_the_directory_is_dead_in_the_store(tmp_path: Path) -> No
     os.waitpid(child, 0)
     dead = held_in(tmp_path)
     assert dead.holder is not None
-    store.fs.pipe_file(f"{store.root}/{FILE}", msgspec.json.encode(dead))
+    store.files.fs.pipe_file(f"{store.files.root}/{FILE}", msgspec.json.encode(dead))
     leases = Leases(tmp_path, store, 3600)
     began = time.monotonic()
     with leases.held(NEVER, lambda: None) as is_held:

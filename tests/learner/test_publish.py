@@ -96,7 +96,7 @@ def test_publishing_the_same_weights_again_is_the_same_version(
 
 
 def journal_lines(system: System) -> list[bytes]:
-    [path] = (Path(system.store.root).parent / "journal").iterdir()
+    [path] = (Path(system.store.files.root).parent / "journal").iterdir()
     return path.read_bytes().splitlines()
 
 
@@ -167,7 +167,9 @@ def test_weights_of_old_versions_go_and_their_manifests_stay(
         learn(tokenizer, system.state, i, i)
         versions.append(system.publish().version)
     assert system.store.versions() == versions
-    kept = [p.parent.name for p in Path(system.store.root).glob("versions/*/weights.safetensors")]
+    kept = [
+        p.parent.name for p in Path(system.store.files.root).glob("versions/*/weights.safetensors")
+    ]
     best = system.state.gate.facts.best
     assert best == versions[0], "nothing was judged since, and a roll back goes there"
     assert sorted(kept) == sorted([best, *versions[-3:]])

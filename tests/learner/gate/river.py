@@ -29,8 +29,9 @@ from learner.restart import Restart
 from learner.resume import replay, restore
 from learner.state import State
 from learner.step import Stepper
-from learner.undo.carry_out import NewLine, base_of, install
 from learner.undo.intent import forget_intent, read_intent
+from learner.undo.new_line import NewLine
+from learner.undo.side import base_of, install
 from learner.watch.surprise import Surprise
 from learner.watch.watchers import Watchers
 from riverrun.metrics import LearnerMetrics

@@ -39,7 +39,7 @@ def test_every_version_has_its_decision_in_manifest_journal_and_counter(
         assert [e.step for e in entries] == [m.step for m in judged]
         assert [e.verdict for e in entries] == [m.decision for m in judged]
         promoted = sum(m.decision == "promote" for m in judged)
-        counted = river.metrics.decisions.labels("promote")._value.get()
+        counted = river.metrics.gate.decisions.labels("promote")._value.get()
         assert counted == promoted
 
 

@@ -110,7 +110,7 @@ def test_the_untouched_models_scores_are_kept_and_groups_come_in_turn(
     numbers = again.examine(state, weights, purse).numbers
     assert set(numbers) == {"control_ratio"}
     assert numbers["control_ratio"] != 1.0
-    assert metrics.probes_skipped.labels("style", "scratch")._value.get() == 2
+    assert metrics.gate.probes_skipped.labels("style", "scratch")._value.get() == 2
 
 
 def test_a_group_that_cannot_be_paid_for_is_skipped_and_counted(
@@ -125,4 +125,4 @@ def test_a_group_that_cannot_be_paid_for_is_skipped_and_counted(
     with purse.paying("probe"):
         now[0] += 100.0
     assert examiner.examine(state, state.average.weights(), purse).abilities == {}
-    assert metrics.probes_skipped.labels("other", "time")._value.get() == 1
+    assert metrics.gate.probes_skipped.labels("other", "time")._value.get() == 1

@@ -16,9 +16,11 @@ from learner.left_out import StandingLeftOut
 from learner.machine import this_machine
 from learner.redo import Refetch, divert
 from learner.resume import replay, restore
-from learner.undo.carry_out import NewLine, base_of, carry_out
 from learner.undo.intent import Intent, read_intent, write_intent
+from learner.undo.new_line import NewLine
 from learner.undo.plan import Plan, Planner
+from learner.undo.side import base_of
+from learner.undo.take_over import carry_out
 from riverrun.metrics import LearnerMetrics
 from riverrun.records import LeftOut
 from riverrun.store import VersionStore

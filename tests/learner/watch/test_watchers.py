@@ -18,6 +18,7 @@ from learner.watch.near_future import NearFuture
 from learner.watch.surprise import Surprise, wearing
 from learner.watch.watchers import Watchers
 from riverrun.metrics import LearnerMetrics
+from riverrun.metrics.learner_watches import WatchMetrics
 from riverrun.settings import WatchSettings
 from riverrun.tokenizer import Tokenizer
 from tests.learner import fakes
@@ -109,7 +110,7 @@ def test_every_reading_has_a_series(tokenizer: Tokenizer) -> None:
 
 def test_a_label_that_is_no_longer_told_of_leaves_its_series_and_others_stay() -> None:
     registry = CollectorRegistry()
-    metrics = LearnerMetrics(registry)
+    metrics = WatchMetrics(registry)
 
     def shown() -> dict[str, float]:
         text = generate_latest(registry).decode().splitlines()

@@ -1,7 +1,7 @@
 """How far the operator's commands were carried out: `control.json` in the learner's directory.
 
 It is no part of a checkpoint: going back in the log must not undo what was commanded, nor do it
-again. Read and written by `control.py`; by `start.py` where there is no control yet.
+again. Read and written by `control.py`; by `undo/take_over.py` where there is no control yet.
 """
 
 import time

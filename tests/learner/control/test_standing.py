@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from learner.control.standing import give_up, read_standing
 from learner.guard import unguarded
-from learner.standing import give_up, read_standing
 from learner.undo.intent import Intent, read_intent, write_intent
 from riverrun.records import LeftOut
 

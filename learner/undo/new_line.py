@@ -1,28 +1,20 @@
-"""An intent carried out: the log learned again without what is left out, then put in place.
+"""The line of weights that takes over: the log learned again without what is left out.
 
-The new line grows in a directory of its own, from the newest checkpoint before the first step that
-is affected (or the untouched model). A step of which nothing is left vanishes, and those behind it
-move up: as every random choice derives from the run's seed and the step's number, the line is bit
-for bit that of a learner that never saw the text. What follows from the state is not copied but
-done again: rehearsal goes on for as long as something is due, held-out text and the memory are what
-they become.
+It grows in a directory of its own (`side.py`), from the newest checkpoint before the first step
+that is affected (or the untouched model). A step of which nothing is left vanishes, and those
+behind it move up: as every random choice derives from the run's seed and the step's number, the
+line is bit for bit that of a learner that never saw the text. What follows from the state is not
+copied but done again: rehearsal goes on for as long as something is due, held-out text and the
+memory are what they become.
 
-Only when the new line is whole do its files take the old ones' places (`install`). Called by
-`start.py`; `intent.py` says how it goes on after a crash.
+Called by `take_over.py`.
 """
 
-import logging
-import os
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import msgspec
-
 from learner.arrival import Arrival, ranges_of, raw_of
-from learner.checkpoint import Checkpoints, path_of, steps_in
-from learner.checkpoint_file import fit, read_checkpoint
 from learner.entries import (
     Announced,
     Decided,
@@ -37,51 +29,19 @@ from learner.entries import (
     Started,
     Undone,
 )
-from learner.guard import Guard, unguarded
-from learner.identity import FILE as IDENTITY_FILE
 from learner.identity import Identity
-from learner.journal import Journal
-from learner.journal_file import entries_from, file_of, starts_in
+from learner.journal_file import entries_from
 from learner.left_out import StandingLeftOut
 from learner.machine import Machine
 from learner.redo import Refetch, divert, documents_of, redo
 from learner.state import State
 from learner.step import Stepper, StepReport, pass_over
-from learner.undo.intent import Intent, write_intent
-from riverrun.errors import CheckpointError
-from riverrun.workspace import fsync, replace_file
-
-SIDE = "undo"
-"""Where the new line grows."""
-LINES = "lines"
-"""Where the journals of lines that were replaced stay, for the record."""
-PARTS = ("journal", "checkpoints")
-
-log = logging.getLogger(__name__)
-
-
-def base_of(directory: Path, first_step: int, state: State, identity: Identity) -> int:
-    """Make the untouched `state` the newest one before `first_step`; gives its step."""
-    starts = starts_in(directory / "journal")
-    checkpoints = directory / "checkpoints"
-    for step in reversed(steps_in(checkpoints)):
-        if step >= first_step or step not in starts:
-            continue
-        path = path_of(checkpoints, step)
-        try:
-            head, snapshots = read_checkpoint(path)
-        except CheckpointError as error:
-            log.warning("%s cannot be used, one before it may do: %s", path, error)
-            continue
-        fit(state, head, snapshots, identity, path)
-        return step
-    if starts[:1] == [0]:
-        return 0
-    raise CheckpointError(f"no checkpoint from before step {first_step} can be used in {directory}")
+from learner.undo.intent import Intent
+from learner.undo.side import complete, lay_out
 
 
 class NewLine:
-    """The line that takes over, as it grows."""
+    """See the module."""
 
     def __init__(
         self,
@@ -113,10 +73,7 @@ class NewLine:
 
         progress: told the old line's step now and then.
         """
-        side = self._directory / SIDE
-        shutil.rmtree(side, ignore_errors=True)
-        link_checkpoints(self._directory / "checkpoints", side / "checkpoints", self._base)
-        self._journal = begin_journal(self._directory / "journal", side / "journal", self._base)
+        self._journal = lay_out(self._directory, self._base)
         try:
             self._begin(machine, term)
             for entry in self._old_entries():
@@ -129,18 +86,9 @@ class NewLine:
             self._journal.begin_file(self._state.progress.step)
         finally:
             self._journal.close()
-        checkpoints = Checkpoints(side / "checkpoints", len(steps_in(side / "checkpoints")) + 1)
-        try:
-            if self._state.progress.step > self._base:
-                checkpoints.write(self._state, self._new_identity)
-        finally:
-            checkpoints.close()
-        replace_file(side / IDENTITY_FILE, msgspec.json.encode(self._new_identity))
+        identity = self._identity.succeeded_by(self._intent.run)
+        complete(self._directory, self._state, identity, self._base)
         return True
-
-    @property
-    def _new_identity(self) -> Identity:
-        return self._identity.succeeded_by(self._intent.run)
 
     def _old_entries(self) -> Iterator[Entry]:
         journal = self._directory / "journal"
@@ -297,70 +245,3 @@ class NewLine:
 
     def _append(self, entry: Entry) -> None:
         self._journal.append(entry)
-
-
-def link_checkpoints(old: Path, new: Path, base: int) -> None:
-    """The old line's checkpoints up to `base` are the new line's too."""
-    new.mkdir(parents=True)
-    for step in steps_in(old):
-        if step > base:
-            continue
-        path_of(new, step).mkdir()
-        for file in path_of(old, step).iterdir():
-            try:
-                os.link(file, path_of(new, step) / file.name)
-            except OSError:
-                # A file system without links.
-                shutil.copyfile(file, path_of(new, step) / file.name)
-
-
-def begin_journal(old: Path, new: Path, base: int) -> Journal:
-    """The old line's journal up to `base`, and an empty file for what follows."""
-    new.mkdir(parents=True)
-    for start in starts_in(old):
-        if start < base:
-            shutil.copyfile(file_of(old, start), file_of(new, start))
-            fsync(file_of(new, start))
-    file_of(new, base).touch()
-    return Journal(new)
-
-
-def carry_out(
-    directory: Path, intent: Intent, learn_again: Callable[[], bool], guard: Guard = unguarded
-) -> bool:
-    """From whatever phase a crash has left it in to the end; False when `learn_again` gave that.
-
-    learn_again: lets the new line grow (`NewLine.grow`).
-    """
-    if intent.phase == "replay":
-        if not learn_again():
-            return False
-        intent = msgspec.structs.replace(intent, phase="install")
-        write_intent(directory, intent, guard)
-    install(directory, intent, guard)
-    return True
-
-
-def install(directory: Path, intent: Intent, guard: Guard = unguarded) -> None:
-    """Let the new line's files take the old ones' places; the same again after any crash."""
-    side, aside = directory / SIDE, directory / LINES / intent.replaces
-    aside.mkdir(parents=True, exist_ok=True)
-    for name in PARTS:
-        if not (side / name).exists():
-            continue
-        with guard():
-            if (directory / name).exists():
-                (directory / name).rename(aside / name)
-            (side / name).rename(directory / name)
-    for path in (aside, side, directory):
-        fsync(path)
-    identity = side / IDENTITY_FILE
-    if identity.exists():
-        told = msgspec.json.format(identity.read_bytes())
-        before = (directory / IDENTITY_FILE).read_bytes()
-        if not (aside / IDENTITY_FILE).exists():
-            replace_file(aside / IDENTITY_FILE, before)
-        replace_file(directory / IDENTITY_FILE, told, guard=guard)
-    write_intent(directory, msgspec.structs.replace(intent, phase="installed"), guard)
-    shutil.rmtree(side, ignore_errors=True)
-    shutil.rmtree(aside / "checkpoints", ignore_errors=True)
