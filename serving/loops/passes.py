@@ -143,7 +143,7 @@ class LoopPasses:
 
     def _run(self, model: LeanModel, memory: _Memory) -> None:
         eps, scale_N = np.float32(model.config.rms_norm_eps), memory.scale_N
-        turns_CP2 = torch.view_as_real(model.turns_CP).numpy()
+        turns_CE = torch.view_as_real(model.turns_CP).flatten(1).numpy()
         layers = self._layers_of(model)
         x, seen, act = memory.x, memory.seen, memory.act
         kernels.begin(x.rows_NI, scale_N, eps, layers[0].qkv.balance_I, x.wide_XI)
@@ -158,7 +158,7 @@ class LoopPasses:
                 layer.query_norm_E,
                 layer.key_norm_E,
                 eps,
-                turns_CP2,
+                turns_CE,
                 memory.rows_N,
                 memory.positions_N,
                 layer.keys,
