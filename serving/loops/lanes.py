@@ -30,13 +30,13 @@ _FLOATS = ir.VectorType(ir.FloatType(), LANES)
 
 class _Lanes(types.Type):
     def __init__(self) -> None:
-        super().__init__("Lanes")  # type: ignore[no-untyped-call]
+        super().__init__("Lanes")
 
 
 @extending.register_model(_Lanes)
 class _Vector(extending.models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, _FLOATS)
+        super().__init__(manager, kind, _FLOATS)  # type: ignore[no-untyped-call]
 
 
 _lanes: Any = _Lanes()
