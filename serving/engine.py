@@ -180,7 +180,8 @@ class Engine:
         self._expire(deliveries)
         if self.slots.live is not None:
             copies = self._scheduler.admit()
-            self._runner.copy(copies)
+            if copies:
+                self._runner.copy(copies)
             self._follow(deliveries)
         for batch in self._scheduler.schedule():
             self._postprocess(batch, self._runner.run(batch), deliveries)

@@ -102,33 +102,32 @@ class Scheduler:
 
     def schedule(self) -> list[Batch]:
         """The batches of one step, in the order to run them."""
-        prefill = self._prefill_batch()
         decoding: dict[Slot, list[Sequence]] = {}
+        prefilling: list[Sequence] = []
         for sequence in self.running:
             if sequence.num_uncached == 1:
                 decoding.setdefault(sequence.slot, []).append(sequence)
-        batches = [] if prefill is None else [prefill]
+            else:
+                prefilling.append(sequence)
+        batches = [self._prefill_batch(prefilling)] if prefilling else []
         for slot, sequences in decoding.items():
             sequences.sort(key=_row)
             batches.append(Batch(slot, sequences, [1] * len(sequences)))
         return batches
 
-    def _prefill_batch(self) -> Batch | None:
+    def _prefill_batch(self, prefilling: list[Sequence]) -> Batch:
         """The oldest prompt's next piece, with others of its version as far as they fit."""
-        slot: Slot | None = None
+        slot = prefilling[0].slot
         chosen: list[tuple[Sequence, int]] = []
         left = self._prefill_tokens
-        for sequence in self.running:
-            if sequence.num_uncached == 1 or (slot is not None and sequence.slot is not slot):
+        for sequence in prefilling:
+            if sequence.slot is not slot:
                 continue
             count = min(sequence.num_uncached, left)
-            slot = sequence.slot
             chosen.append((sequence, count))
             left -= count
             if left == 0:
                 break
-        if slot is None:
-            return None
         chosen.sort(key=lambda pair: _row(pair[0]))
         return Batch(slot, [sequence for sequence, _ in chosen], [count for _, count in chosen])
 

@@ -173,13 +173,9 @@ class Sequence:
 
     @property
     def num_uncached(self) -> int:
-        """Tokens that the model has still to see before it can give the next one."""
-        return self.num_needed - self.num_cached
-
-    @property
-    def num_needed(self) -> int:
-        """Tokens that must be run: of a `score` all but the last, after which nothing is asked."""
-        return len(self.tokens) - (self.task == "score")
+        """Tokens that the model has still to see before it can give the next one: of a `score` all
+        but the last, after which nothing is asked."""
+        return len(self.tokens) - (self.task == "score") - self.num_cached
 
     @property
     def num_reusable(self) -> int:

@@ -55,6 +55,19 @@ class _Layer:
         self.keys, self.values = _array(cache.keys_L[number]), _array(cache.values_L[number])
 
 
+class _Model:
+    """A model's layers, what each one's last loop begins for the next, and its ends."""
+
+    def __init__(self, model: LeanModel, cache: SlottedCache) -> None:
+        layers = [_Layer(layer, cache, number) for number, layer in enumerate(model.layers)]
+        self.first_balance_D = layers[0].qkv.balance_I
+        next_balances = [*(later.qkv.balance_I for later in layers[1:]), NONE]
+        self.layers = list(zip(layers, next_balances, strict=True))
+        self.turns_CE = torch.view_as_real(model.turns_CP).flatten(1).numpy()
+        self.norm_D = model.norm_D.numpy()
+        self.eps = np.float32(model.config.rms_norm_eps)
+
+
 class _Operand:
     """What a product is given: the rows, and for int8 the wider ones into which they are cut."""
 
@@ -103,7 +116,7 @@ class LoopPasses:
 
     def __init__(self, cache: SlottedCache) -> None:
         self._cache = cache
-        self._layers: dict[LeanModel, list[_Layer]] = {}
+        self._models: dict[LeanModel, _Model] = {}
         self._memory: dict[tuple[str, int], _Memory] = {}
         self._scores_GS = np.empty((cache.group, cache.num_cells), np.float32)
 
@@ -131,25 +144,21 @@ class LoopPasses:
             kernels.look_up(memory.tokens_N, model.embedding_VD.numpy(), memory.x.rows_NI)
         else:
             memory.x.rows.copy_(F.embedding(torch.tensor(tokens), model.embedding_VD))
-        self._run(model, memory)
+        self._run(self._model_of(model), memory)
         return memory.x.rows
 
     def likeliest(self, logits_WV: Tensor) -> tuple[list[int], list[bool]]:
         """As `serving.sampling.likeliest`."""
-        likeliest_W = np.empty(len(logits_WV), np.int64)
-        finite_W = np.empty(len(logits_WV), np.bool_)
-        kernels.choose(logits_WV.numpy(), likeliest_W, finite_W)
+        logits = logits_WV.numpy()
+        likeliest_W, finite_W = np.empty(len(logits), np.int64), np.empty(len(logits), np.bool_)
+        kernels.choose(logits, likeliest_W, finite_W)
         return likeliest_W.tolist(), finite_W.tolist()
 
-    def _run(self, model: LeanModel, memory: _Memory) -> None:
-        eps, scale_N = np.float32(model.config.rms_norm_eps), memory.scale_N
-        turns_CP2 = torch.view_as_real(model.turns_CP).numpy()
-        layers = self._layers_of(model)
+    def _run(self, model: _Model, memory: _Memory) -> None:
+        eps, scale_N = model.eps, memory.scale_N
         x, seen, act = memory.x, memory.seen, memory.act
-        kernels.begin(x.rows_NI, scale_N, eps, layers[0].qkv.balance_I, x.wide_XI)
-        for layer, balance_D in zip(
-            layers, [*(later.qkv.balance_I for later in layers[1:]), NONE], strict=True
-        ):
+        kernels.begin(x.rows_NI, scale_N, eps, model.first_balance_D, x.wide_XI)
+        for layer, balance_D in model.layers:
             attention.attend(
                 memory.qkv.of(layer.qkv, x),
                 scale_N,
@@ -158,7 +167,7 @@ class LoopPasses:
                 layer.query_norm_E,
                 layer.key_norm_E,
                 eps,
-                turns_CP2,
+                model.turns_CE,
                 memory.rows_N,
                 memory.positions_N,
                 layer.keys,
@@ -196,14 +205,13 @@ class LoopPasses:
                 balance_D,
                 x.wide_XI,
             )
-        kernels.end(x.rows_NI, scale_N, model.norm_D.numpy())
+        kernels.end(x.rows_NI, scale_N, model.norm_D)
 
-    def _layers_of(self, model: LeanModel) -> list[_Layer]:
-        layers = self._layers.get(model)
-        if layers is None:
-            layers = [_Layer(layer, self._cache, i) for i, layer in enumerate(model.layers)]
-            self._layers[model] = layers
-        return layers
+    def _model_of(self, model: LeanModel) -> _Model:
+        known = self._models.get(model)
+        if known is None:
+            known = self._models[model] = _Model(model, self._cache)
+        return known
 
     def _memory_of(self, model: LeanModel, num_tokens: int) -> _Memory:
         memory = self._memory.get((model.precision, num_tokens))

@@ -4,6 +4,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 import torch
 
@@ -20,6 +21,8 @@ from tests.serving.test_lean_model import BIASED, HAS_INT8, QWEN2, QWEN3, needs_
 if TYPE_CHECKING:
     from serving.loops.passes import LoopPasses
 
+LANES = msgspec.structs.replace(CONFIG, num_heads=6, num_key_value_heads=2, head_dim=32)
+"""Heads that fill lanes, an odd number of them to a key; those of the other models do not all."""
 TEXT = torch.randint(0, 256, (90,), generator=torch.Generator().manual_seed(1)).tolist()
 ERRORS: dict[Precision, float] = {"float32": 1e-5, "bfloat16": 1e-2, "int8": 1e-3}
 PRECISIONS = [name for name in ERRORS if name != "int8" or HAS_INT8]
@@ -52,7 +55,7 @@ def hidden(model: LeanModel, tokens: list[int], chunk: int, row: int = 0) -> tor
     )
 
 
-@pytest.mark.parametrize("config", [CONFIG, QWEN2, QWEN3, BIASED])
+@pytest.mark.parametrize("config", [CONFIG, QWEN2, QWEN3, BIASED, LANES])
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("chunk", [1, 7, 90])
 def test_loops_are_the_models_own_pass(
@@ -84,15 +87,18 @@ def test_an_int8_token_is_the_same_bits_whoever_its_neighbours_are() -> None:
     assert torch.equal(alone.hidden(model, [6], [1], [20], [1])[0], found[1])
 
 
+@pytest.mark.parametrize("config", [CONFIG, LANES])
 @pytest.mark.parametrize("precision", PRECISIONS)
 @torch.inference_mode()
-def test_a_row_that_is_not_finite_stays_so_and_harms_nobody(precision: Precision) -> None:
-    model = lean_of(random_decoder(CONFIG), precision)
+def test_a_row_that_is_not_finite_stays_so_and_harms_nobody(
+    config: ModelConfig, precision: Precision
+) -> None:
+    model = lean_of(random_decoder(config), precision)
     given = ([5, 6, 7], [0, 1, 2], [0, 0, 0], [1, 1, 1])
-    right = new_loops(CONFIG).hidden(model, *given).clone()
+    right = new_loops(config).hidden(model, *given).clone()
     for bad in (float("nan"), float("inf"), float("-inf")):
         model.embedding_VD[6, 10] = bad
-        found = new_loops(CONFIG).hidden(model, *given)
+        found = new_loops(config).hidden(model, *given)
         assert not found[1].isfinite().any()
         assert torch.equal(found[[0, 2]], right[[0, 2]])
 
