@@ -34,6 +34,9 @@ from learner.watch.surprise import Surprise
 UNKNOWN_LOSS = 1e3
 """Of a document whose loss was not finite, nats a token: JSON knows no infinity."""
 
+NUM_KNOWN = 8
+"""Examples of the memory that are tried where a step was not finite and replayed nothing."""
+
 
 class StepReport(msgspec.Struct, kw_only=True):
     """What one step did. Losses are in nats a token, taken before the update.
@@ -230,6 +233,11 @@ class Stepper:
         by_owner: dict[int, list[Text]] = {}
         for text in lesson.texts:
             by_owner.setdefault(text.owner, []).append(text)
+        if len(lesson.shown) not in by_owner:
+            # A step that replays nothing tells bad weights from bad documents by this.
+            random = random_for(self._seed, lesson.step, "blame")
+            known = state.memory.sample(NUM_KNOWN, random).examples
+            by_owner[len(lesson.shown)] = [Text(one, 1.0, 0) for one in known]
 
         def alone(owner: int) -> float:
             texts = [text._replace(owner=0) for text in by_owner.get(owner, [])]
