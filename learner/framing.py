@@ -14,7 +14,7 @@ import msgspec
 from learner.content import Content
 from learner.conversation import told_answers
 from learner.seeds import Random, distinct, random_for
-from learner.study import Pair
+from learner.study_pair import STUDIED_TOKENS, Pair
 from riverrun.errors import InvalidValue, ModelError
 from riverrun.tokenizer import Tokenizer
 
@@ -103,9 +103,9 @@ class Framing:
         """Whether pass `num_pass` shows questions on the text."""
         return self.study_pairs > 0 and self._way(num_pass) in (self._study, self._questions)
 
-    def shows_text(self, num_pass: int) -> bool:
-        """Whether pass `num_pass` shows a text that has questions, beside them."""
-        return self._way(num_pass) != self._questions
+    def asks_unknown(self, num_pass: int) -> bool:
+        """Whether pass `num_pass` shows only those questions whose answer is not known yet."""
+        return self._way(num_pass) == self._questions
 
     def _way(self, num_pass: int) -> "Way":
         return self._ways[min(num_pass, len(self._ways) - 1)]
@@ -141,14 +141,21 @@ class Framing:
         return shown
 
     def _questions(self, text: str, random: Random, pairs: Sequence[Pair]) -> list[Example]:
-        """Some of the questions on the text; the text itself where there are none."""
-        return self._study(text, random, pairs)[1 if pairs else 0 :]
+        """Some of the questions in the place of the text; the text too where it is longer than what
+        is asked about, and where there are none."""
+        shown = self._study(text, random, pairs)
+        is_covered = bool(pairs) and len(shown[0].tokens) <= STUDIED_TOKENS
+        return shown[is_covered:]
 
     def asked(self, question: str) -> list[int]:
         """A question as a user asks it, up to where the answer begins."""
         if not self.tokenizer.has_chat_template:
             return [self.end_id, *self.tokenizer.encode(f"Question: {question}\nAnswer:")]
         return self.tokenizer.chat([{"role": "user", "content": question}])
+
+    def fits(self, pair: Pair) -> bool:
+        """Whether it can be shown in one block."""
+        return len(self.answered(pair).tokens) <= self.block_tokens
 
     def answered(self, pair: Pair) -> Example:
         """A question as a user asks it; the answer is what has to be predicted."""

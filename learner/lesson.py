@@ -23,7 +23,8 @@ from learner.rehearsal import Due
 from learner.seeds import Random, random_for
 from learner.state import State
 from learner.strategies.strategy import Strategy
-from learner.study import Pair, Student
+from learner.study import Student
+from learner.study_pair import Pair
 
 NOTHING = Sampled(np.zeros(0, np.int64), [])
 
@@ -165,7 +166,7 @@ class Planner:
                 pairs,
                 self._recipe.study_pairs,
                 random,
-                known_too=self._framing.shows_text(due.num_passes),
+                known_too=not self._framing.asks_unknown(due.num_passes),
             )
         shown = [pairs[i] for i in asked] if pairs else []
         examples = self._framing.examples(due.content, due.num_passes, random, shown)
@@ -185,16 +186,15 @@ class Planner:
         ]
         if unstudied and self._student is not None:
             written = self._student.study(state.model, [due.text for due in unstudied])
-            pairs |= {due.number: its for due, its in zip(unstudied, written, strict=True)}
+            for due, its in zip(unstudied, written, strict=True):
+                pairs[due.number] = [pair for pair in its if self._framing.fits(pair)]
         return pairs
 
     def _recalled(self, state: State, num_texts: int, step: int) -> dict[Pair, Example]:
         """Questions of documents that are due no more."""
         wanted = beside(num_texts, self._recipe.recall_share)
         pairs = state.notebook.draw(wanted, step, random_for(self._seed, step, "notebook"))
-        examples = {pair: self._framing.answered(pair) for pair in pairs}
-        room = self._recipe.block_tokens
-        return {pair: one for pair, one in examples.items() if len(one.tokens) <= room}
+        return {pair: self._framing.answered(pair) for pair in pairs}
 
     def _replayed(self, state: State, num_texts: int, share: float, step: int) -> Sampled:
         if not self._strategy.uses_memory:

@@ -22,7 +22,7 @@ import msgspec
 
 from learner.part import Snapshot
 from learner.seeds import Random
-from learner.study import Pair, contradicts, question_key
+from learner.study_pair import Pair, contradicts, question_key
 from riverrun.errors import CheckpointError
 
 MOST_NOTES = 4096
@@ -44,7 +44,7 @@ class Note(msgspec.Struct):
 class Notebook:
     """Notes by what they ask, oldest first. Empty while nothing was studied.
 
-    target_loss: nats; an answer whose dearest token costs less is known.
+    target_loss: nats; an answer that costs less is known.
     """
 
     def __init__(self, target_loss: float) -> None:
@@ -84,7 +84,7 @@ class Notebook:
         ]
 
     def asked(self, costs: Mapping[Pair, float], step: int) -> None:
-        """What the dearest token of each answer cost when it was asked in `step`, nats."""
+        """What each answer cost when it was asked in `step`, nats."""
         for pair, cost in costs.items():
             note = self._notes.get(question_key(pair))
             if note is None or note.pair != pair:

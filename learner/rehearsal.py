@@ -3,7 +3,8 @@
 One pass teaches a style, not a fact. A document stays due until the model knows it or until its
 passes are spent. One with study questions is known once each answer is: when the dearest of its
 tokens cost less than the target, so that greedy decoding says it. The mean over an answer would
-hide the name in it, since the rest repeats the question. One without questions is known when its
+hide the name in it, since the rest repeats the question; of an open question, which has many
+answers, the mean decides. One without questions is known when its
 own loss is under the target. Those shown least come first, so repetitions of one document lie as
 far apart as they can; of a document's questions those not known yet come first.
 
@@ -19,8 +20,8 @@ from learner.content import Content, Messages
 from learner.part import Snapshot
 from learner.recipe import Recipe
 from learner.seeds import Random
-from learner.study import Pair, contradicts, question_key
 from learner.study_languages import language_of
+from learner.study_pair import Pair, contradicts, question_key
 from riverrun.errors import CheckpointError
 
 NEVER_ASKED = 1e3

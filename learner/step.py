@@ -26,6 +26,7 @@ from learner.replayed import Replayed
 from learner.seeds import random_for
 from learner.state import State
 from learner.strategies.strategy import Strategy
+from learner.study_pair import Pair
 from learner.watch.held_out import Routing
 from learner.watch.non_finite import Skipped, Suspect, blame, note
 from learner.watch.protocol import Finding, Readings, Watch
@@ -83,23 +84,35 @@ class StepReport(msgspec.Struct, kw_only=True):
 class Sums(NamedTuple):
     """Of all chunks: weighted loss, nats a document, mean divergence from the origin.
 
-    dearest: of each text of a lesson that asks, the predicted token that cost most, nats.
+    answers: of each text of a lesson that asks.
     """
 
     loss: float
     nats: list[float]
     divergence: float | None
     replayed: Replayed
-    dearest: list[float]
+    answers: list["Said"]
 
 
-def answer_costs(one: Shown, dearest: Sequence[float]) -> dict[int, float]:
-    """What the answer of each pair that was asked cost, of `dearest` that end with theirs."""
-    last = dearest[-len(one.asked) :] if one.asked else ()
-    return {
-        pair: cost if math.isfinite(cost) else UNKNOWN_LOSS
-        for pair, cost in zip(one.asked, last, strict=True)
-    }
+class Said(NamedTuple):
+    """Nats of an answer's tokens: of the dearest one, and their mean."""
+
+    dearest: float
+    mean: float
+
+    def cost(self, pair: Pair) -> float:
+        """What has to be small for it to be known: each token of the one right answer; of one of
+        many, its tokens on the whole."""
+        cost = self.mean if pair.is_open else self.dearest
+        return cost if math.isfinite(cost) else UNKNOWN_LOSS
+
+
+def answer_costs(one: Shown, answers: Sequence[Said]) -> dict[int, float]:
+    """What the answer of each pair that was asked cost, of `answers` that end with theirs."""
+    if not one.asked or one.pairs is None:
+        return {}
+    last = answers[-len(one.asked) :]
+    return {i: said.cost(one.pairs[i]) for i, said in zip(one.asked, last, strict=True)}
 
 
 class Stepper:
@@ -191,7 +204,7 @@ class Stepper:
         loss, divergence, num_anchored = 0.0, 0.0, 0
         nats_by_owner = torch.zeros(len(lesson.shown) + 1, dtype=torch.float64, device=device)
         replayed = Replayed()
-        dearest: list[float] = []
+        answers: list[Said] = []
         asks = bool(lesson.recalled) or any(one.asked for one in lesson.shown)
         for texts, anchors in chunks(lesson.texts, lesson.anchors, self.recipe.chunk_tokens):
             if is_stopping():
@@ -205,12 +218,15 @@ class Stepper:
             replayed.see(batch, losses.predictions_N)
             if asks:
                 lengths = [text.example.num_targets for text in texts]
-                dearest += [float(one.max()) for one in torch.split(losses.predictions_N, lengths)]
+                answers += [
+                    Said(float(one.max()), float(one.mean()))
+                    for one in torch.split(losses.predictions_N, lengths)
+                ]
             if losses.divergences_M is not None:
                 divergence += float(losses.divergences_M.sum())
                 num_anchored += len(losses.divergences_M)
         mean = divergence / num_anchored if num_anchored else None
-        return Sums(loss, nats_by_owner[:-1].tolist(), mean, replayed, dearest)
+        return Sums(loss, nats_by_owner[:-1].tolist(), mean, replayed, answers)
 
     def _only_held_out(self, state: State, routing: Routing) -> StepReport:
         """A step without an update: its documents count, and are learned from by nobody."""
@@ -266,7 +282,7 @@ class Stepper:
         studied: list[int] = []
         for i, (one, nats_of_one) in enumerate(zip(lesson.shown, sums.nats, strict=True)):
             num_texts += len(one.examples)
-            costs = answer_costs(one, sums.dearest[:num_texts])
+            costs = answer_costs(one, sums.answers[:num_texts])
             loss = nats_of_one / one.num_targets
             if not math.isfinite(loss):
                 loss = UNKNOWN_LOSS
@@ -293,8 +309,9 @@ class Stepper:
                     state.notebook.write(one.pairs or [], lesson.step)
         for number in studied:
             state.rehearsal.strike(number)
-        dearest = sums.dearest[num_texts : num_texts + len(lesson.recalled)]
-        state.notebook.asked(dict(zip(lesson.recalled, dearest, strict=True)), lesson.step)
+        answers = sums.answers[num_texts : num_texts + len(lesson.recalled)]
+        recalled = zip(lesson.recalled, answers, strict=True)
+        state.notebook.asked({pair: said.cost(pair) for pair, said in recalled}, lesson.step)
         return retired
 
     def _count(self, state: State, routing: Routing, report: StepReport) -> None:

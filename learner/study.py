@@ -15,41 +15,29 @@ Examples and beginnings are those of the text's language (`study_languages.py`).
 Called by `lesson.py`; knows nothing of passes or losses.
 """
 
-import re
 from collections.abc import Sequence
-from functools import lru_cache
 from importlib import resources
 from typing import NamedTuple
-
-import msgspec
 
 from learner.recipe import Recipe
 from learner.speaker import speaker_of
 from learner.study_grammar import MOST_ANSWER_TOKENS, Grammar, Signs
 from learner.study_languages import LANGUAGES, Language, language_of
-from learner.study_words import names, words_of
+from learner.study_pair import ASKING_STEMS, FUNCTION_WORDS, STUDIED_TOKENS, Pair, stems
+from learner.study_tellings import tellings
+from learner.study_words import named_in, words_of
 from riverrun.model.decoder import Decoder
 from riverrun.model.write import Written, write_within
 from riverrun.tokenizer import Tokenizer
 
-TEXT_TOKENS = 192
-"""Of a longer document only its beginning is asked about."""
 PAIR_TOKENS = 48
 MAX_ANSWER_CHARACTERS = 160
 
-ENDING = re.compile(r"(?<=\w\w\w)(?:['’]s|s|ed|ing)$")
 MOST_NATS = 0.8
 """Mean surprise of an answer's tokens: above it, what is said is what the rules left open."""
 MAX_PAIRS = 3
 """Of one document; those whose answer names something come first. On the 58 documents of the tuning
 half the first three held 76 of the 107 pairs that say what users ask, in 158 of 255."""
-
-
-class Pair(msgspec.Struct, frozen=True):
-    """A question, and what the model says to it with the text before it."""
-
-    question: str
-    answer: str
 
 
 class Student:
@@ -70,7 +58,12 @@ class Student:
             its = [i for i, one in enumerate(languages) if one == language]
             drafts = self._drafts(speaker, language, prompt, [texts[i] for i in its])
             for i, of_one in zip(its, drafts, strict=True):
-                pairs[i] = worth_learning(of_one, texts[i])
+                text = texts[i]
+                named = named_in(text, self._tokenizer) - FUNCTION_WORDS
+                pairs[i] = [
+                    *worth_learning(of_one, text, named),
+                    *tellings(text, language, named),
+                ]
         return pairs
 
     def _prompt(self, language: Language) -> "Prompt":
@@ -86,7 +79,7 @@ class Student:
         written = write_within(
             speaker,
             [
-                [*prompt.before, *self._tokenizer.encode(text)[:TEXT_TOKENS], *prompt.after]
+                [*prompt.before, *self._tokenizer.encode(text)[:STUDIED_TOKENS], *prompt.after]
                 for text in texts
             ],
             lambda i, tokens: grammars[i // num].allowed(tokens),
@@ -144,15 +137,9 @@ def is_grounded(pair: Pair, text: str) -> bool:
     return bool(news) and news <= told and bool(asked & told)
 
 
-def names_something(pair: Pair, text: str) -> bool:
+def names_something(pair: Pair, named: set[str]) -> bool:
     """Whether the question has one of the text's names or numbers, if the text has any."""
-    named = names(text) - FUNCTION_WORDS
     return not named or bool(named & words_of(pair.question))
-
-
-def stems(text: str) -> set[str]:
-    """The words that carry meaning, without English endings."""
-    return {ENDING.sub("", word) for word in words_of(text) - FUNCTION_WORDS}
 
 
 def is_spelled(pair: Pair, text: str) -> bool:
@@ -160,22 +147,7 @@ def is_spelled(pair: Pair, text: str) -> bool:
     return stems(pair.question) <= stems(text) | ASKING_STEMS
 
 
-@lru_cache(maxsize=100_000)
-def question_key(pair: Pair) -> str:
-    """Equal for questions of the same words, in whatever order, and "who" is "what"; but when,
-    where and how ask for something else."""
-    return " ".join(sorted(stems(pair.question) | (words_of(pair.question) & OTHERWISE)))
-
-
-def contradicts(pair: Pair, other: Pair) -> bool:
-    """Whether two pairs ask the same, and what one answers has nothing of the other's answer."""
-    if question_key(pair) != question_key(other):
-        return False
-    asked = stems(pair.question)
-    return not (stems(pair.answer) - asked) & (stems(other.answer) - asked)
-
-
-def worth_learning(drafts: Sequence[Draft | None], text: str) -> list[Pair]:
+def worth_learning(drafts: Sequence[Draft | None], text: str, named: set[str]) -> list[Pair]:
     """Different pairs that the text bears out, whose question names something; the best first:
     those whose answer names something, and of them those that the model was surest of."""
     kept = {
@@ -185,18 +157,10 @@ def worth_learning(drafts: Sequence[Draft | None], text: str) -> list[Pair]:
         and draft.nats <= MOST_NATS
         and is_grounded(draft.pair, text)
         and is_spelled(draft.pair, text)
-        and names_something(draft.pair, text)
+        and names_something(draft.pair, named)
     }
-    named = names(text)
 
     def worth(pair: Pair) -> tuple[bool, float]:
         return not (words_of(pair.answer) - words_of(pair.question)) & named, kept[pair]
 
     return sorted(kept, key=worth)[:MAX_PAIRS]
-
-
-FUNCTION_WORDS = frozenset().union(*(language.function_words for language in LANGUAGES))
-ASKING_STEMS = frozenset(
-    ENDING.sub("", word.lower()) for language in LANGUAGES for word in language.asking
-)
-OTHERWISE = frozenset({"when", "where", "how", "why", "wann", "wo", "warum"})

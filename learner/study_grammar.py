@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from learner.study_languages import Language
-from learner.study_words import WORD, names, words_of
+from learner.study_words import WORD, named_in, words_of
 from riverrun.tokenizer import Tokenizer
 
 MARKER = "\nAnswer:"
@@ -59,7 +59,7 @@ class Grammar:
         small = language.function_words | language.asking
         words = dict.fromkeys(WORD.findall(text))
         # "The" of The Red Lighthouse names nothing.
-        self._names = names(text) - small
+        self._names = named_in(text, tokenizer) - small
         self._words = words_of(text) - small
         self._first: dict[int, set[str]] = {}
         for word in words:

@@ -14,7 +14,8 @@ LETTERS = re.compile(r"[^\W\d_]+")
 
 
 class Language(NamedTuple):
-    """name: ISO 639-1. prompt: file beside this one. marks: words that tell it from others here.
+    """name: ISO 639-1. prompt: file beside this one. about: the open question on a name. marks:
+    words that tell it from others here.
 
     function_words: carry no meaning of their own, so an answer may say them freely.
     asking: words that a question may have though the text has not.
@@ -22,6 +23,7 @@ class Language(NamedTuple):
 
     name: str
     prompt: str
+    about: str
     beginnings: tuple[str, ...]
     function_words: frozenset[str]
     asking: frozenset[str]
@@ -35,6 +37,7 @@ def words(text: str) -> frozenset[str]:
 ENGLISH = Language(
     "en",
     "study_prompt.txt",
+    "What do you know about {name}?",
     (
         " Who",
         " What is the",
@@ -63,6 +66,7 @@ ENGLISH = Language(
 GERMAN = Language(
     "de",
     "study_prompt_de.txt",
+    "Was weißt du über {name}?",
     (
         " Wer",
         " Was ist",

@@ -2,6 +2,8 @@
 
 import re
 
+from riverrun.tokenizer import Tokenizer
+
 WORD = re.compile(r"\w[\w.'’-]*\w|\w")
 
 
@@ -19,3 +21,17 @@ def names(text: str) -> set[str]:
         if any(letter.isdigit() for letter in word) or (word[0].isupper() and not begins):
             found.add(word.lower())
     return found
+
+
+RARE_PIECES, USUAL_PIECES = 3, 1.5
+"""Tokens of a word that is rare, and of a usual one on average; a text in a language that the
+tokenizer hardly knows has no usual ones, and nothing in it can be told to be rare."""
+
+
+def named_in(text: str, tokenizer: Tokenizer) -> set[str]:
+    """Its names, and words that the tokenizer has to spell: there is little else to tell velonite
+    from other stones."""
+    pieces = {word: len(tokenizer.encode(f" {word}")) for word in words_of(text) if word.isalpha()}
+    rare = {word for word, num in pieces.items() if num >= RARE_PIECES}
+    usual = sum(pieces.values()) <= USUAL_PIECES * len(pieces)
+    return names(text) | (rare if usual else set())

@@ -1,4 +1,5 @@
-"""The real Kafka that tests share: one broker a session, topics of its own for each test."""
+"""What tests share: the real Kafka, one broker a session with topics of its own for each test; and
+SmolLM2 from the cache."""
 
 import uuid
 from collections.abc import Iterator
@@ -36,3 +37,15 @@ def kafka_settings(kafka: str, tmp_path: Path) -> Iterator[Settings]:
     admin = KafkaAdminClient(bootstrap_servers=kafka)
     admin.delete_topics(list(topic_specifications(settings.kafka)))
     admin.close()
+
+
+@pytest.fixture(scope="session")
+def smollm2_dir() -> Path:
+    """Its files; whoever needs them skips, and says why, where nobody has fetched it."""
+    from riverrun.errors import ModelError
+    from riverrun.model import zoo
+
+    try:
+        return zoo.locate("smollm2")
+    except ModelError as error:
+        pytest.skip(str(error))

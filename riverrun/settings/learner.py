@@ -116,14 +116,15 @@ class LearnerSettings(Section):
         ge=0,
         le=20,
         description="A document is no longer due when the dearest token of each answer to its "
-        "study questions costs less than this; without questions, when its loss does (nats).",
+        "study questions (of an open one, its mean) costs less than this; without questions, when "
+        "its loss does (nats).",
     )
     study_pairs: int | None = Field(
         None,
         ge=0,
         le=16,
-        description="Questions that the model wrote itself about a due document, shown beside it "
-        "in its second and third pass and alone from then on; 0: none (it must speak).",
+        description="Questions on a due document that a pass after the first shows in its place, of "
+        "those that are not known yet: the model's own, and open ones; 0: none (it must speak).",
     )
     recall_share: float | None = Field(
         None,

@@ -4,7 +4,7 @@ import pytest
 
 from learner.framing import Example, Framing, cut, end_of_text, turn_end
 from learner.seeds import random_for
-from learner.study import Pair
+from learner.study_pair import STUDIED_TOKENS, Pair
 from riverrun.errors import InvalidValue
 from riverrun.tokenizer import Tokenizer
 
@@ -66,6 +66,11 @@ def test_a_pass_of_questions_shows_the_text_only_where_it_has_none(tokenizer: To
     for shown in (asked, framing.examples("ab", 2, RANDOM, pairs)):
         assert sorted(shown, key=answers.index) == answers
     assert framing.examples("ab", 2, RANDOM) == framing.examples("ab", 0, RANDOM)
+    long = "a" * (STUDIED_TOKENS + 1)
+    assert framing.examples(long, 2, RANDOM, pairs)[:1] == framing.examples(long, 0, RANDOM)
+    assert len(framing.examples(long, 2, RANDOM, pairs)) == 1 + len(pairs)
+    assert framing.fits(pairs[0])
+    assert not framing.fits(Pair("Who?", "a" * 256))
     assert [framing.needs_study(i) for i in range(4)] == [False, True, True, True]
 
 

@@ -8,7 +8,7 @@ import pytest
 from learner.notebook import FIRST_INTERVAL, GROWTH, MOST_NOTES, Notebook
 from learner.part import Snapshot
 from learner.seeds import random_for
-from learner.study import Pair
+from learner.study_pair import Pair
 from riverrun.errors import CheckpointError
 
 OLD = Pair("Who is the coach of Dalton?", "The coach of Dalton is Lena Ostrow.")

@@ -4,7 +4,7 @@ import msgspec
 
 from learner.rehearsal import NEVER_ASKED, Rehearsal
 from learner.seeds import random_for
-from learner.study import Pair
+from learner.study_pair import Pair
 from tests.learner.fakes import RECIPE
 
 

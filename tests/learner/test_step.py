@@ -12,7 +12,7 @@ from learner.recipe import Recipe
 from learner.rehearsal import NEVER_ASKED
 from learner.state import State
 from learner.step import Stepper, StepReport
-from learner.study import Pair
+from learner.study_pair import Pair
 from riverrun.records import Span
 from riverrun.tokenizer import Tokenizer
 from tests.learner import fakes

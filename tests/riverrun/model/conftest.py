@@ -7,7 +7,6 @@ import pytest
 import torch
 import transformers
 
-from riverrun.errors import ModelError
 from riverrun.model import zoo
 from riverrun.model.decoder import Decoder
 from riverrun.model.files import load
@@ -68,14 +67,6 @@ def ours(oracle: transformers.PreTrainedModel, tmp_path: Path) -> Decoder:
 @pytest.fixture(scope="session")
 def tiny_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return zoo.locate("tiny", tmp_path_factory.mktemp("cache"))
-
-
-@pytest.fixture(scope="session")
-def smollm2_dir() -> Path:
-    try:
-        return zoo.locate("smollm2")
-    except ModelError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,67 @@
+"""What a text says of each thing that it names, as the answer to an open question. By rule, for
+nothing: no model writes here.
+
+Of half of the documents a small model writes no question that a user would ask. What it has learned
+to say when somebody asks what it knows of the thing, it says as well when asked for one part of
+it: of ten facts of a burst the model's own questions taught four, these alone five, both seven.
+
+A sentence that names nothing goes on about what the one before it named. Knows nothing of models.
+Called by `study.py`.
+
+Source: entity-centred rewriting as in Knowledge-Instruct (arXiv 2504.05571), where a large model
+lists the facts of each entity; ours takes the text's own sentences.
+"""
+
+import re
+from collections.abc import Iterator
+
+from learner.study_languages import Language
+from learner.study_pair import Pair
+from learner.study_words import WORD
+
+MOST_TELLINGS = 6
+"""Of one text: each sentence once before any of them twice."""
+MOST_CHARACTERS = 300
+"""Of a sentence; a longer one is no answer."""
+SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)]*\s+|\n+")
+JOINING = frozenset({"and", "of", "the", "&", "und", "der", "von", "de"})
+"""Between two capitals they belong to the name: Crumb and Candle."""
+
+
+def tellings(text: str, language: Language, named: set[str]) -> list[Pair]:
+    """named: the words of the text that name something, in small letters."""
+    told: list[tuple[str, list[str]]] = []
+    before: list[str] = []
+    for sentence in map(str.strip, SENTENCE_END.split(text)):
+        subjects = list(names_of(sentence, named)) or before[:1]
+        if subjects and len(sentence) <= MOST_CHARACTERS:
+            told.append((sentence, subjects))
+        before = subjects
+    pairs: dict[Pair, None] = {}
+    for turn in range(max((len(subjects) for _, subjects in told), default=0)):
+        for sentence, subjects in told:
+            if turn < len(subjects):
+                question = language.about.format(name=subjects[turn])
+                pairs[Pair(question, sentence, is_open=True)] = None
+    return list(pairs)[:MOST_TELLINGS]
+
+
+def names_of(sentence: str, named: set[str]) -> Iterator[str]:
+    """Its names in order, each once and whole: neighbouring words of `named`, and what joins."""
+    runs: list[tuple[int, int]] = []
+    joined_from: int | None = None
+    for word in WORD.finditer(sentence):
+        goes_on = bool(runs) and not sentence[runs[-1][1] : word.start()].strip(" ")
+        if word.group().lower() in named:
+            if goes_on or joined_from == _end(runs):
+                runs[-1] = (runs[-1][0], word.end())
+            else:
+                runs.append(word.span())
+            joined_from = None
+        else:
+            joined_from = _end(runs) if goes_on and word.group() in JOINING else None
+    yield from dict.fromkeys(sentence[first:end] for first, end in runs)
+
+
+def _end(runs: list[tuple[int, int]]) -> int:
+    return runs[-1][1] if runs else -1
