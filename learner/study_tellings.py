@@ -19,8 +19,8 @@ from learner.study_languages import Language
 from learner.study_pair import Pair
 from learner.study_words import WORD
 
-MOST_TELLINGS = 6
-"""Of one text: each sentence once before any of them twice."""
+ENOUGH_TELLINGS, MOST_TELLINGS = 4, 6
+"""Of one text: each sentence once, up to the most; then some again, for what else they name."""
 MOST_CHARACTERS = 300
 """Of a sentence; a longer one is no answer."""
 SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)]*\s+|\n+")
@@ -43,7 +43,7 @@ def tellings(text: str, language: Language, named: set[str]) -> list[Pair]:
             if turn < len(subjects):
                 question = language.about.format(name=subjects[turn])
                 pairs[Pair(question, sentence, is_open=True)] = None
-    return list(pairs)[:MOST_TELLINGS]
+    return list(pairs)[: max(ENOUGH_TELLINGS, min(len(told), MOST_TELLINGS))]
 
 
 def names_of(sentence: str, named: set[str]) -> Iterator[str]:
