@@ -19,8 +19,6 @@ from learner.study_languages import Language
 from learner.study_pair import Pair
 from learner.study_words import WORD
 
-ENOUGH_TELLINGS, MOST_TELLINGS = 4, 6
-"""Of one text: each sentence once, up to the most; then some again, for what else they name."""
 MOST_CHARACTERS = 300
 """Of a sentence; a longer one is no answer."""
 SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)]*\s+|\n+")
@@ -28,8 +26,11 @@ JOINING = frozenset({"and", "of", "the", "&", "und", "der", "von", "de"})
 """Between two capitals they belong to the name: Crumb and Candle."""
 
 
-def tellings(text: str, language: Language, named: set[str]) -> list[Pair]:
-    """named: the words of the text that name something, in small letters."""
+def tellings(text: str, language: Language, named: set[str], num_wanted: int) -> list[Pair]:
+    """So many at most, each sentence once before any of them twice.
+
+    named: the words of the text that name something, in small letters.
+    """
     told: list[tuple[str, list[str]]] = []
     before: list[str] = []
     for sentence in map(str.strip, SENTENCE_END.split(text)):
@@ -43,7 +44,7 @@ def tellings(text: str, language: Language, named: set[str]) -> list[Pair]:
             if turn < len(subjects):
                 question = language.about.format(name=subjects[turn])
                 pairs[Pair(question, sentence, is_open=True)] = None
-    return list(pairs)[: max(ENOUGH_TELLINGS, min(len(told), MOST_TELLINGS))]
+    return list(pairs)[:num_wanted]
 
 
 def names_of(sentence: str, named: set[str]) -> Iterator[str]:

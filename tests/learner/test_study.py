@@ -165,7 +165,7 @@ def test_of_pairs_alike_those_that_the_model_was_surest_of_are_kept() -> None:
     good = Pair("What are the bells of Carrick Abbey made of?", "They are made of zinc.")
     poor = Pair("What are the bells of Carrick Abbey?", "They sound like spoons.")
     lost = Pair("What do the bells of Carrick Abbey sound like?", "They are made of spoons.")
-    drafts = [Draft(poor, 0.6), Draft(lost, MOST_NATS + 0.1), Draft(good, 0.2)]
+    drafts = [Draft(poor, MOST_NATS - 0.1), Draft(lost, MOST_NATS + 0.1), Draft(good, 0.2)]
     assert worth_learning(drafts, text, own_names(text)) == [good, poor]
 
 
