@@ -32,10 +32,10 @@ from riverrun.workspace import Workspace
 
 READY_S = 600.0
 CAPACITY_CLIENTS = 8
-POLL_S = 0.05
-EDGE_S = 1.0
-"""Of a window's end, in which the learner is asked for its last step; it is not asked in between,
-since asking takes processor time."""
+POLL_S = 0.1
+EDGE_SHARE = 1 / 3
+"""Of a window, at its begin and at its end, in which the learner is asked whether a step has ended;
+it is not asked in between, since asking takes processor time. A step of SmolLM2 takes seconds."""
 
 
 class Interference(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,25 +92,31 @@ class _Learner:
             time.sleep(0.1)
 
     async def rate(self, seconds: float) -> float:
-        """Tokens learned a second, from a step's end at the window's begin to one at its end."""
-        deadline = time.perf_counter() + seconds
-        first_at, first = await self._end_of_step(deadline)
-        await asyncio.sleep(max(0.0, deadline - EDGE_S - time.perf_counter()))
-        last_at, last = await self._end_of_step(deadline)
+        """Tokens learned a second, from the first step's end in the window to the last one's."""
+        began = time.perf_counter()
+        edge_s = EDGE_SHARE * seconds
+        ends = await self._ends_of_steps(began + edge_s)
+        await asyncio.sleep(max(0.0, began + seconds - edge_s - time.perf_counter()))
+        later = await self._ends_of_steps(began + seconds)
+        if not ends or not later:
+            raise RiverrunError(
+                "no step ended within a window's first or last third: "
+                "measure for longer (--seconds), or send more --records"
+            )
+        (first_at, first), (last_at, last) = ends[0], later[-1]
         return (last - first) / (last_at - first_at)
 
-    async def _end_of_step(self, deadline: float) -> tuple[float, float]:
-        """When the next step ends, and the tokens learned by then."""
+    async def _ends_of_steps(self, deadline: float) -> list[tuple[float, float]]:
+        """When steps ended until then, and the tokens learned by each."""
+        ends = []
         before = await asyncio.to_thread(self.tokens)
         while time.perf_counter() < deadline:
             await asyncio.sleep(POLL_S)
             tokens = await asyncio.to_thread(self.tokens)
             if tokens != before:
-                return time.perf_counter(), tokens
-        raise RiverrunError(
-            "no step ended within a window's first or last second: "
-            "measure for longer (--seconds), or send more --records"
-        )
+                ends.append((time.perf_counter(), tokens))
+                before = tokens
+        return ends
 
 
 def run(

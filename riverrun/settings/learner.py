@@ -123,8 +123,8 @@ class LearnerSettings(Section):
         None,
         ge=0,
         le=16,
-        description="Questions on a due document that a pass after the first shows in its place, of "
-        "those that are not known yet: the model's own, and open ones; 0: none (it must speak).",
+        description="Questions on a due document that a pass after the first shows in its place, "
+        "of those that are not known yet: the model's own, and open ones; 0: none (it must speak).",
     )
     recall_share: float | None = Field(
         None,
