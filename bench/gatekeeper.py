@@ -24,7 +24,7 @@ from learner.gate.setup import examiner_of
 from learner.journal import Journal
 from learner.publish import PUBLISH_DTYPES
 from learner.recipe import Kind
-from learner.step import StepReport
+from learner.step_report import StepReport
 from learner.watch.surprise import Surprise
 from riverrun.metrics import LearnerMetrics
 from riverrun.settings import Settings

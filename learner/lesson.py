@@ -109,7 +109,10 @@ class Planner:
         ]
         replayed = self._replayed(state, len(texts), share, step)
         recalled = self._recalled(state, len(texts), step)
-        texts += [Text(one, self._weight(one), len(shown)) for one in recalled.values()]
+        texts += [
+            Text(example, self._weight(example), len(shown))
+            for example in map(self._framing.answered, recalled)
+        ]
         texts += [
             Text(example, self._weight(example), len(shown), slot)
             for slot, example in zip(replayed.slots.tolist(), replayed.examples, strict=True)
@@ -119,7 +122,7 @@ class Planner:
             step=step,
             work="new" if arrivals else "rehearsal",
             shown=shown,
-            recalled=list(recalled),
+            recalled=recalled,
             texts=[text._replace(weight=text.weight / whole) for text in texts],
             anchors=self._anchors(texts, step),
         )
@@ -190,11 +193,10 @@ class Planner:
                 pairs[due.number] = [pair for pair in its if self._framing.fits(pair)]
         return pairs
 
-    def _recalled(self, state: State, num_texts: int, step: int) -> dict[Pair, Example]:
+    def _recalled(self, state: State, num_texts: int, step: int) -> list[Pair]:
         """Questions of documents that are due no more."""
         wanted = beside(num_texts, self._recipe.recall_share)
-        pairs = state.notebook.draw(wanted, step, random_for(self._seed, step, "notebook"))
-        return {pair: self._framing.answered(pair) for pair in pairs}
+        return state.notebook.draw(wanted, step, random_for(self._seed, step, "notebook"))
 
     def _replayed(self, state: State, num_texts: int, share: float, step: int) -> Sampled:
         if not self._strategy.uses_memory:

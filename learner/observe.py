@@ -5,7 +5,7 @@ from collections import Counter
 from learner.entries import Decided
 from learner.gate.purse import Purse
 from learner.state import State
-from learner.step import StepReport
+from learner.step_report import StepReport
 from learner.watch.protocol import LABEL_SEPARATOR, Readings
 from riverrun.metrics import LearnerMetrics
 from riverrun.metrics.learner_gate import GateMetrics

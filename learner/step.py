@@ -12,73 +12,28 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import msgspec
 import torch
 
+from learner.answered import UNKNOWN_LOSS, Answered, answer_costs
 from learner.arrival import Arrival, in_order, spans_of
 from learner.batch import Text, build, chunks
 from learner.framing import Framing
-from learner.lesson import Lesson, Planner, Shown, Work
+from learner.lesson import Lesson, Planner
 from learner.origin import Origin
 from learner.recipe import Recipe
 from learner.rehearsal import Retired
 from learner.replayed import Replayed
 from learner.seeds import random_for
 from learner.state import State
+from learner.step_report import StepReport
 from learner.strategies.strategy import Strategy
-from learner.study_pair import Pair
 from learner.watch.held_out import Routing
 from learner.watch.non_finite import Skipped, Suspect, blame, note
-from learner.watch.protocol import Finding, Readings, Watch
+from learner.watch.protocol import Watch
 from learner.watch.surprise import Surprise
-
-UNKNOWN_LOSS = 1e3
-"""Of a document whose loss was not finite, nats a token: JSON knows no infinity."""
 
 NUM_KNOWN = 8
 """Examples of the memory that are tried where a step was not finite and replayed nothing."""
-
-
-class StepReport(msgspec.Struct, kw_only=True):
-    """What one step did. Losses are in nats a token, taken before the update.
-
-    num_tokens: predicted ones by part. num_documents: by source. retired: due no more, by reason.
-    loss: NaN when all documents were held out, and nothing was trained on.
-    num_held_out, num_diverted (into quarantine): by source.
-    skipped: whom to blame, when the step was not finite.
-    readings: what the watches have just measured, by metric and label.
-    """
-
-    step: int
-    work: Work
-    loss: float
-    rate: float
-    gradient_norm: float
-    is_finite: bool
-    num_tokens: Counter[str]
-    num_documents: Counter[str]
-    retired: Counter[Retired]
-    prequential_loss: float | None = None
-    bits_per_byte: float | None = None
-    origin_divergence: float | None = None
-    findings: list[Finding] = []
-    num_held_out: Counter[str] = Counter()
-    num_diverted: Counter[str] = Counter()
-    skipped: Skipped | None = None
-    readings: Readings = {}
-    watch_seconds: float = 0.0
-
-    def metrics(self) -> dict[str, float]:
-        """By metric name, for the manifest."""
-        named = {
-            "loss": self.loss,
-            "gradient_norm": self.gradient_norm,
-            "rate": self.rate,
-            "prequential_loss": self.prequential_loss,
-            "prequential_bits_per_byte": self.bits_per_byte,
-            "origin_divergence": self.origin_divergence,
-        }
-        return {n: v for n, v in named.items() if v is not None and math.isfinite(v)}
 
 
 class Sums(NamedTuple):
@@ -91,28 +46,7 @@ class Sums(NamedTuple):
     nats: list[float]
     divergence: float | None
     replayed: Replayed
-    answers: list["Said"]
-
-
-class Said(NamedTuple):
-    """Nats of an answer's tokens: of the dearest one, and their mean."""
-
-    dearest: float
-    mean: float
-
-    def cost(self, pair: Pair) -> float:
-        """What has to be small for it to be known: each token of the one right answer; of one of
-        many, its tokens on the whole."""
-        cost = self.mean if pair.is_open else self.dearest
-        return cost if math.isfinite(cost) else UNKNOWN_LOSS
-
-
-def answer_costs(one: Shown, answers: Sequence[Said]) -> dict[int, float]:
-    """What the answer of each pair that was asked cost, of `answers` that end with theirs."""
-    if not one.asked or one.pairs is None:
-        return {}
-    last = answers[-len(one.asked) :]
-    return {i: said.cost(one.pairs[i]) for i, said in zip(one.asked, last, strict=True)}
+    answers: list[Answered]
 
 
 class Stepper:
@@ -204,7 +138,7 @@ class Stepper:
         loss, divergence, num_anchored = 0.0, 0.0, 0
         nats_by_owner = torch.zeros(len(lesson.shown) + 1, dtype=torch.float64, device=device)
         replayed = Replayed()
-        answers: list[Said] = []
+        answers: list[Answered] = []
         asks = bool(lesson.recalled) or any(one.asked for one in lesson.shown)
         for texts, anchors in chunks(lesson.texts, lesson.anchors, self.recipe.chunk_tokens):
             if is_stopping():
@@ -219,7 +153,7 @@ class Stepper:
             if asks:
                 lengths = [text.example.num_targets for text in texts]
                 answers += [
-                    Said(float(one.max()), float(one.mean()))
+                    Answered(float(one.max()), float(one.mean()))
                     for one in torch.split(losses.predictions_N, lengths)
                 ]
             if losses.divergences_M is not None:
@@ -311,7 +245,9 @@ class Stepper:
             state.rehearsal.strike(number)
         answers = sums.answers[num_texts : num_texts + len(lesson.recalled)]
         recalled = zip(lesson.recalled, answers, strict=True)
-        state.notebook.asked({pair: said.cost(pair) for pair, said in recalled}, lesson.step)
+        state.notebook.asked(
+            {pair: answered.cost(pair) for pair, answered in recalled}, lesson.step
+        )
         return retired
 
     def _count(self, state: State, routing: Routing, report: StepReport) -> None:

@@ -29,7 +29,7 @@ from learner.gate.reference import Reference
 from learner.gate.rules import rules_of, verdict
 from learner.gate.since import Since, still_new
 from learner.state import State
-from learner.step import StepReport
+from learner.step_report import StepReport
 from learner.watch.surprise import Surprise
 from riverrun.settings import GateSettings
 

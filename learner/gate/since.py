@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from learner.content import Content
 from learner.gate.blame import NAMING, NEW, RATE
 from learner.state import State
-from learner.step import StepReport
+from learner.step_report import StepReport
 
 NEW_DOCUMENTS = 32
 """Of a source that has just come."""

@@ -40,7 +40,7 @@ from learner.publish import published_weights
 from learner.recipe import Kind
 from learner.seeds import random_for
 from learner.state_parts import Numbers
-from learner.step import StepReport
+from learner.step_report import StepReport
 from learner.threads import num_cores
 from learner.watch.surprise import Surprise, wearing
 from riverrun.device import device_of, has_bfloat16

@@ -35,7 +35,8 @@ from learner.left_out import StandingLeftOut
 from learner.machine import Machine
 from learner.redo import Refetch, divert, documents_of, redo
 from learner.state import State
-from learner.step import Stepper, StepReport, pass_over
+from learner.step import Stepper, pass_over
+from learner.step_report import StepReport
 from learner.undo.intent import Intent
 from learner.undo.side import complete, lay_out
 

@@ -15,7 +15,7 @@ from learner.watch.protocol import Finding, Readings, Watch
 if TYPE_CHECKING:
     from learner.lesson import Lesson
     from learner.state import State
-    from learner.step import StepReport
+    from learner.step_report import StepReport
 
 KEPT = 0.98
 """Of the running average that a document of average length leaves: about fifty documents."""

@@ -34,7 +34,7 @@ from riverrun.errors import CheckpointError
 if TYPE_CHECKING:
     from learner.lesson import Lesson
     from learner.state import State
-    from learner.step import StepReport
+    from learner.step_report import StepReport
 
 Level = Literal["stable", "warning", "drift"]
 LEVELS: tuple[Level, ...] = ("stable", "warning", "drift")

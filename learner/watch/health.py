@@ -31,7 +31,7 @@ from riverrun.settings import WatchSettings
 if TYPE_CHECKING:
     from learner.lesson import Lesson
     from learner.state import State
-    from learner.step import StepReport
+    from learner.step_report import StepReport
 
 KEPT = 0.95
 """Of the usual gradient norm (its logarithm) that one update leaves."""

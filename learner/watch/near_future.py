@@ -32,7 +32,7 @@ from learner.watch.surprise import Surprise, wearing
 if TYPE_CHECKING:
     from learner.lesson import Lesson
     from learner.state import State
-    from learner.step import StepReport
+    from learner.step_report import StepReport
 
 KEPT = 0.9
 """Of the running average that one judged document leaves."""

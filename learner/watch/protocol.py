@@ -12,7 +12,7 @@ import msgspec
 if TYPE_CHECKING:
     from learner.lesson import Lesson
     from learner.state import State
-    from learner.step import StepReport
+    from learner.step_report import StepReport
 
 
 LABEL_SEPARATOR = "\x1f"

@@ -34,7 +34,7 @@ from riverrun.model.decoder import Decoder
 if TYPE_CHECKING:
     from learner.lesson import Lesson
     from learner.state import State
-    from learner.step import StepReport
+    from learner.step_report import StepReport
 
 
 class Measured(NamedTuple):

@@ -21,7 +21,7 @@ from riverrun.settings import WatchSettings
 
 if TYPE_CHECKING:
     from learner.lesson import Lesson
-    from learner.step import StepReport
+    from learner.step_report import StepReport
 
 
 class Member(Watch, Part, Protocol):

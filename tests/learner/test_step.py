@@ -11,7 +11,8 @@ from learner.notebook import Notebook
 from learner.recipe import Recipe
 from learner.rehearsal import NEVER_ASKED
 from learner.state import State
-from learner.step import Stepper, StepReport
+from learner.step import Stepper
+from learner.step_report import StepReport
 from learner.study_pair import Pair
 from riverrun.records import Span
 from riverrun.tokenizer import Tokenizer

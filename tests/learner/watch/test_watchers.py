@@ -12,7 +12,7 @@ from learner.framing import Framing
 from learner.observe import observe_readings, observe_step
 from learner.snapshots import hashes
 from learner.state import State
-from learner.step import StepReport
+from learner.step_report import StepReport
 from learner.watch.allowance import Allowance
 from learner.watch.near_future import NearFuture
 from learner.watch.surprise import Surprise, wearing
