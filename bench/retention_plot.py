@@ -31,10 +31,10 @@ def draw(result: Retention, path: Path) -> None:
         if "retrain" in result.strategies:
             level = result.strategies["retrain"].by_language[language]
             panel.axhline(level, color="grey", linestyle=":", label="retrain")
-        for boundary in result.boundaries[:-1]:
+        for boundary in result.boundaries:
             panel.axvline(boundary / 1e6, color="lightgrey", linewidth=0.8, zorder=0)
         panel.set_title(f"held-out {language}", fontsize=9)
-        panel.set_xlabel("MB learned", fontsize=8)
+        panel.set_xlabel("MB learned, then rehearsed", fontsize=8)
         panel.tick_params(labelsize=8)
     panels[0].set_ylabel("bits a byte", fontsize=8)
     panels[-1].legend(fontsize=6, frameon=False)
