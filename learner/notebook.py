@@ -27,8 +27,6 @@ from riverrun.errors import CheckpointError
 
 MOST_NOTES = 4096
 """About half a megabyte in each checkpoint; the oldest go."""
-
-
 FIRST_INTERVAL, GROWTH = 1, 2
 """Steps from one time that a pair is asked to the next, and by how much they grow."""
 
@@ -79,9 +77,8 @@ class Notebook:
             for place, note in zip(order, self._notes.values(), strict=True)
             if note.due_at <= step
         ]
-        return [
-            pair for _, _, pair in heapq.nsmallest(num_wanted, waiting, key=lambda one: one[:2])
-        ]
+        # No two have one place, so pairs are never compared.
+        return [pair for _, _, pair in heapq.nsmallest(num_wanted, waiting)]
 
     def asked(self, costs: Mapping[Pair, float], step: int) -> None:
         """What each answer cost when it was asked in `step`, nats."""

@@ -4,9 +4,9 @@ One pass teaches a style, not a fact. A document stays due until the model knows
 passes are spent. One with study questions is known once each answer is: when the dearest of its
 tokens cost less than the target, so that greedy decoding says it. The mean over an answer would
 hide the name in it, since the rest repeats the question; of an open question, which has many
-answers, the mean decides. One without questions is known when its
-own loss is under the target. Those shown least come first, so repetitions of one document lie as
-far apart as they can; of a document's questions those not known yet come first.
+answers, the mean decides. One without questions is known when its own loss is under the target.
+Those shown least come first, so repetitions of one document lie as far apart as they can; of a
+document's questions those not known yet come first.
 
 Knows nothing of the model; the step tells it the losses.
 """
