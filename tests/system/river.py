@@ -23,10 +23,16 @@ from riverrun.workspace import Workspace
 
 def wait_until(condition: Callable[[], bool], what: str, within_s: float = 90) -> None:
     """Return once the condition holds; fail, saying what was waited for, when it does not."""
+    assert comes_true(condition, within_s), f"{what}: not within {within_s:g} s"
+
+
+def comes_true(condition: Callable[[], bool], within_s: float) -> bool:
     deadline = time.monotonic() + within_s
     while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {within_s:g} s"
+        if time.monotonic() >= deadline:
+            return False
         time.sleep(0.05)
+    return True
 
 
 class River:

@@ -23,7 +23,7 @@ from riverrun.store import Manifest
 from riverrun.supervisor import System
 from tests.learner.gate.river import sentences
 from tests.learner.test_poison import CLOSE, garbage, shuffled
-from tests.system.river import River, riverrun, wait_until
+from tests.system.river import River, comes_true, riverrun, wait_until
 
 LEARNER = LearnerSettings(
     # Neither replay nor a second pass: poison does its harm within ten steps, not a hundred.
@@ -82,6 +82,21 @@ def serves(river: River, sent: Receipt) -> bool:
     """Whether the promoted version has seen all of it."""
     offsets = promoted(river).offsets
     return all(offsets.get(place, 0) > last for place, last in sent.offsets.items())
+
+
+def learn_on(river: River, rolled: Manifest) -> None:
+    """Clean text flows until a version of the new line that has seen all of it is promoted.
+
+    One portion alone may end with a version that is held: without replay, and judged on some forty
+    texts, one in a few is 1% worse than the best by chance (1.013 was seen).
+    """
+    for portion in range(12):
+        sent = send(river, sentences(60, seed=1000 * rolled.step + portion), CLEAN)
+        if comes_true(
+            lambda sent=sent: promoted(river).replaces == rolled.run and serves(river, sent), 15
+        ):
+            return
+    pytest.fail("clean text is not learned on")
 
 
 class Asker:
@@ -176,12 +191,7 @@ def test_poison_is_rolled_back_while_answers_run_and_clean_text_is_learned_on(
                 lambda: side.exists() or promoted(river).replaces == rolled.run, "it goes on"
             )
             river.kill("learner", until_ready=False)
-        sent = send(river, sentences(60, seed=len(source)), CLEAN)
-        wait_until(
-            lambda: promoted(river).replaces == rolled.run and serves(river, sent),
-            "clean text is learned on",
-            within_s=180,
-        )
+        learn_on(river, rolled)
         with river.client() as client:
             wait_until(lambda: is_served(client, promoted(river)), "and served")
     assert asker.failed == []
