@@ -37,6 +37,11 @@ EDGE_SHARE = 1 / 3
 """Of a window, at its begin and at its end, in which the learner is asked whether a step has ended;
 it is not asked in between, since asking takes processor time. A step of SmolLM2 takes seconds."""
 
+LEAST_SETTLING_S = 10.0
+ORDERS = ((True, False), (False, True))
+"""Whether training comes beside serving first, or alone first."""
+LONGER = "measure for longer (--seconds), or send more --records"
+
 
 class Interference(msgspec.Struct, frozen=True, kw_only=True):
     """Latencies with training by those without, medians of `rounds`. p50_ratio, p99_ratio: of the
@@ -91,6 +96,11 @@ class _Learner:
                 raise RiverrunError(f"the learner learned nothing within {READY_S:g} s")
             time.sleep(0.1)
 
+    async def settle(self, most_s: float) -> None:
+        """After a pause: let the version and the checkpoint that it made overdue be written."""
+        if not await self._ends_of_steps(time.perf_counter() + max(most_s / 4, LEAST_SETTLING_S)):
+            raise RiverrunError(f"the learner, let go on, ended no step: {LONGER}")
+
     async def rate(self, seconds: float) -> float:
         """Tokens learned a second, from the first step's end in the window to the last one's."""
         began = time.perf_counter()
@@ -99,10 +109,7 @@ class _Learner:
         await asyncio.sleep(max(0.0, began + seconds - edge_s - time.perf_counter()))
         later = await self._ends_of_steps(began + seconds)
         if not ends or not later:
-            raise RiverrunError(
-                "no step ended within a window's first or last third: "
-                "measure for longer (--seconds), or send more --records"
-            )
+            raise RiverrunError(f"no step ended within a window's first or last third: {LONGER}")
         (first_at, first), (last_at, last) = ends[0], later[-1]
         return (last - first) / (last_at - first_at)
 
@@ -186,18 +193,25 @@ async def _measure(
             await streams.stop()
             return streams.seen
 
+        async def train(*, beside: bool) -> float:
+            if not beside:
+                return await learner.rate(window_s)
+            seen, rate = await asyncio.gather(serve(), learner.rate(window_s))
+            training.append(seen)
+            return rate
+
         for number in range(num_rounds):
-            # In turn, so that neither kind is always the first.
-            for is_training in (True, False) if number % 2 else (False, True):
-                if is_training:
-                    learner.go_on()
-                    seen, trained = await asyncio.gather(serve(), learner.rate(window_s))
-                    training.append(seen)
-                    alone.append(await learner.rate(window_s))
-                    kept.append(trained / alone[-1])
-                    learner.stop()
-                else:
-                    idle.append(await serve())
+            # In turn, so that no kind is always the first.
+            if number % 2 == 0:
+                idle.append(await serve())
+            learner.go_on()
+            await learner.settle(window_s)
+            rates = {beside: await train(beside=beside) for beside in ORDERS[number // 2 % 2]}
+            learner.stop()
+            alone.append(rates[False])
+            kept.append(rates[True] / rates[False])
+            if number % 2:
+                idle.append(await serve())
             tell(
                 f"round {number + 1}: p99 {percentile(training[-1].gaps_s, 0.99) * 1e3:.2f} / "
                 f"{percentile(idle[-1].gaps_s, 0.99) * 1e3:.2f} ms, of an answer "

@@ -16,6 +16,7 @@ import msgspec
 
 from bench.streams import Ask, Seen, Streams, percentile
 from riverrun.client import AsyncClient
+from riverrun.errors import RiverrunError
 
 PROTO = "riverrun.v1.Generation/Complete"
 
@@ -72,7 +73,7 @@ def run(
         capacity_requests_per_s=max(one.requests_per_s for one in closed.values()),
         closed=closed,
         open=rated,
-        ghz=_ghz(address, seconds, max_tokens),
+        ghz=run_ghz(address, seconds, max_tokens),
     )
 
 
@@ -124,7 +125,11 @@ def _figures(seen: Seen, seconds: float) -> Figures:
     )
 
 
-def _ghz(address: str, seconds: float, max_tokens: int) -> Ghz | None:
+def run_ghz(address: str, seconds: float, max_tokens: int) -> Ghz | None:
+    """Eight of its clients, unary. None where it is not installed.
+
+    Raises RiverrunError with what it said when it could not call, or when a call failed.
+    """
     program = shutil.which("ghz")
     if program is None:
         return None
@@ -132,9 +137,14 @@ def _ghz(address: str, seconds: float, max_tokens: int) -> Ghz | None:
     command = [program, "--insecure", "--call", PROTO, "-d", asked, "-c", "8"]
     command += ["-z", f"{seconds:g}s", "--duration-stop", "wait", "-O", "json", address]
     found = subprocess.run(
-        command, capture_output=True, text=True, check=True, timeout=seconds + 60
+        command, capture_output=True, text=True, check=False, timeout=seconds + 60
     )
+    if found.returncode != 0:
+        raise RiverrunError(f"ghz: {(found.stderr or found.stdout).strip()}")
     report = json.loads(found.stdout)
+    failed = {code: n for code, n in report["statusCodeDistribution"].items() if code != "OK"}
+    if failed:
+        raise RiverrunError(f"ghz: calls failed: {failed}")
     by_share = {one["percentage"]: one["latency"] / 1e9 for one in report["latencyDistribution"]}
     return Ghz(
         requests_per_s=round(report["rps"], 2),

@@ -8,8 +8,6 @@ from typing import Any
 import grpc.aio
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_health.v1.health_pb2 import HealthCheckResponse
-from grpc_reflection.v1alpha.reflection import SERVICE_NAME as REFLECTION
-from grpc_reflection.v1alpha.reflection import enable_server_reflection
 
 from riverrun.errors import RiverrunError
 from riverrun.settings import ServingSettings
@@ -25,6 +23,7 @@ from riverrun.v1 import (
 )
 from serving.access_log import AccessLog
 from serving.interceptor import CallObserver
+from serving.reflection import add_reflection
 from serving.security.guard import Guard
 from serving.services.admin import Admin
 from serving.services.feedback import Feedback
@@ -94,7 +93,7 @@ class Server:
             (health_pb2_grpc.add_HealthServicer_to_server, self._health),
         ):
             add(service, self._server)
-        enable_server_reflection((*SERVICES, health.SERVICE_NAME, REFLECTION), self._server)
+        add_reflection((*SERVICES, health.SERVICE_NAME), self._server)
         shown = bracketed(host)
         try:
             if guard.certificates is None:

@@ -1,6 +1,6 @@
-"""Clients that are not ours: by reflection (buf curl, grpcurl) and in another language (Node).
+"""Clients that are not ours: by reflection (buf curl, grpcurl, ghz) and in another language (Node).
 
-grpcurl runs where it is installed. The Node client needs its two packages:
+grpcurl and ghz run where they are installed. The Node client needs its two packages:
 
     npm install --prefix DIRECTORY @grpc/grpc-js @grpc/proto-loader
     TEST_NODE_MODULES=DIRECTORY/node_modules pytest tests/serving/test_interop.py
@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from bench.load import run_ghz
 from tests.serving.published import Published
 from tests.serving.running_server import RunningServer
 
@@ -70,6 +71,14 @@ def test_grpcurl_lists_and_calls_by_reflection(published: Published, server: Run
     call = ("-plaintext", "-d", data, server.address, "riverrun.v1.Generation/Complete")
     said: Any = json.loads(run(grpcurl, *call))
     assert (said["text"], said["final"]["version"]["id"]) == (text, version)
+
+
+def test_ghz_drives_the_load_bench_by_reflection(server: RunningServer) -> None:
+    program("ghz")
+    found = run_ghz(server.address, seconds=1.0, max_tokens=4)
+    assert found is not None
+    assert found.requests_per_s > 0
+    assert 0 < found.p50_s <= found.p99_s
 
 
 def test_a_client_in_another_language_gets_the_same(

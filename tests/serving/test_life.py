@@ -81,6 +81,31 @@ def test_reflection_lists_every_service(server: RunningServer) -> None:
     assert names >= {*SERVICES, "grpc.health.v1.Health"}
 
 
+@pytest.mark.parametrize(
+    ("symbol", "is_known"),
+    [
+        ("riverrun.v1.Generation", True),
+        ("riverrun.v1.Generation.Complete", True),
+        ("riverrun.v1.GenerateRequest", True),
+        ("grpc.health.v1.Health.Check", True),
+        ("riverrun.v1.Generation.Nothing", False),
+        ("nothing", False),
+    ],
+)
+def test_reflection_knows_services_methods_and_messages(
+    server: RunningServer, symbol: str, is_known: bool
+) -> None:
+    """ghz asks for a method by its full name."""
+    with grpc.insecure_channel(server.address) as channel:
+        stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
+        ask = reflection_pb2.ServerReflectionRequest(file_containing_symbol=symbol)
+        (reply,) = stub.ServerReflectionInfo(iter([ask]))
+    if is_known:
+        assert reply.file_descriptor_response.file_descriptor_proto
+    else:
+        assert reply.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
+
+
 def test_draining_finishes_what_is_open_and_refuses_what_is_new(published: Published) -> None:
     version = published.publish(1)
     server = RunningServer(published.root).start()
