@@ -38,8 +38,7 @@ EDGE_SHARE = 1 / 3
 it is not asked in between, since asking takes processor time. A step of SmolLM2 takes seconds."""
 
 LEAST_SETTLING_S = 10.0
-ORDERS = ((True, False), (False, True))
-"""Whether training comes beside serving first, or alone first."""
+"""What a learner of SmolLM2 writes after a pause takes some seven seconds."""
 LONGER = "measure for longer (--seconds), or send more --records"
 
 
@@ -96,9 +95,10 @@ class _Learner:
                 raise RiverrunError(f"the learner learned nothing within {READY_S:g} s")
             time.sleep(0.1)
 
-    async def settle(self, most_s: float) -> None:
+    async def settle(self, window_s: float) -> None:
         """After a pause: let the version and the checkpoint that it made overdue be written."""
-        if not await self._ends_of_steps(time.perf_counter() + max(most_s / 4, LEAST_SETTLING_S)):
+        settling_s = max(window_s / 4, LEAST_SETTLING_S)
+        if not await self._ends_of_steps(time.perf_counter() + settling_s):
             raise RiverrunError(f"the learner, let go on, ended no step: {LONGER}")
 
     async def rate(self, seconds: float) -> float:
@@ -193,9 +193,7 @@ async def _measure(
             await streams.stop()
             return streams.seen
 
-        async def train(*, beside: bool) -> float:
-            if not beside:
-                return await learner.rate(window_s)
+        async def rate_beside() -> float:
             seen, rate = await asyncio.gather(serve(), learner.rate(window_s))
             training.append(seen)
             return rate
@@ -206,10 +204,14 @@ async def _measure(
                 idle.append(await serve())
             learner.go_on()
             await learner.settle(window_s)
-            rates = {beside: await train(beside=beside) for beside in ORDERS[number // 2 % 2]}
+            if number // 2 % 2 == 0:
+                beside = await rate_beside()
+                alone.append(await learner.rate(window_s))
+            else:
+                alone.append(await learner.rate(window_s))
+                beside = await rate_beside()
             learner.stop()
-            alone.append(rates[False])
-            kept.append(rates[True] / rates[False])
+            kept.append(beside / alone[-1])
             if number % 2:
                 idle.append(await serve())
             tell(
