@@ -21,6 +21,7 @@ import msgspec
 
 from bench.clean_records import prose
 from bench.streams import Ask, Seen, Streams, percentile
+from learner.recipe import kind_of
 from riverrun.client import AsyncClient
 from riverrun.errors import RiverrunError
 from riverrun.produce import RawProducer, Record
@@ -64,6 +65,22 @@ class Interference(msgspec.Struct, frozen=True, kw_only=True):
     p99_idle_s: float
     train_alone_tokens_per_s: float
     failed: int
+
+
+class Windows(msgspec.Struct, frozen=True):
+    """What is measured: how many times, for how long each, and with how many records of 600 bytes
+    for the learner, which shall not run out of them in two windows a round."""
+
+    rounds: int
+    seconds: float
+    records: int
+
+
+def usual_windows(model: str) -> Windows:
+    """Steps of a pretrained model take seconds: fewer windows, so long that some end in each."""
+    if kind_of(model) == "scratch":
+        return Windows(rounds=9, seconds=12.0, records=30_000)
+    return Windows(rounds=4, seconds=40.0, records=4_000)
 
 
 class _Learner:
@@ -128,9 +145,7 @@ class _Learner:
 
 def run(
     settings: Settings,
-    num_rounds: int,
-    window_s: float,
-    num_records: int,
+    windows: Windows,
     tell: Callable[[str], None],
 ) -> Interference:
     """On a fresh system of `settings`, in a temporary data directory."""
@@ -142,13 +157,11 @@ def run(
             assert address is not None, "a ready server has an address"
             with Observer(settings) as observer:
                 learner = _Learner(Workspace(settings.data_dir))
-                _fill(settings, observer, num_records, tell)
+                _fill(settings, observer, windows.records, tell)
                 learner.await_learning()
                 learner.stop()
                 try:
-                    return asyncio.run(
-                        _measure(settings, address, learner, num_rounds, window_s, tell)
-                    )
+                    return asyncio.run(_measure(settings, address, learner, windows, tell))
                 finally:
                     learner.go_on()
 
@@ -175,10 +188,10 @@ async def _measure(
     settings: Settings,
     address: str,
     learner: _Learner,
-    num_rounds: int,
-    window_s: float,
+    windows: Windows,
     tell: Callable[[str], None],
 ) -> Interference:
+    window_s = windows.seconds
     training: list[Seen] = []
     idle: list[Seen] = []
     kept: list[float] = []
@@ -198,7 +211,7 @@ async def _measure(
             training.append(seen)
             return rate
 
-        for number in range(num_rounds):
+        for number in range(windows.rounds):
             # In turn, so that no kind is always the first.
             if number % 2 == 0:
                 idle.append(await serve())
@@ -223,7 +236,7 @@ async def _measure(
     seen_all = [*training, *idle]
     return Interference(
         model=settings.model,
-        rounds=num_rounds,
+        rounds=windows.rounds,
         window_s=window_s,
         requests_per_s=round(rate, 3),
         chunk_interval_s=settings.serving.chunk_interval_s,

@@ -78,9 +78,9 @@ def decode(
 @click.option(
     "--interval",
     type=click.FloatRange(0, 60),
-    default=0.1,
+    default=0.25,
     show_default=True,
-    help="Seconds from one swap to the next at least.",
+    help="Seconds from one swap to the next at least: what a full step of tiny takes.",
 )
 @json_option
 def swap(
@@ -176,30 +176,37 @@ def load(
 
 @bench.command()
 @settings_options()
-@click.option("--rounds", type=click.IntRange(1, 1000), default=9, show_default=True)
+@click.option("--rounds", type=click.IntRange(1, 1000), help="Usual: 9 of tiny, 4 of larger ones.")
 @click.option(
-    "--seconds", type=click.FloatRange(0.5, 3600), default=12.0, show_default=True, help="A window."
+    "--seconds",
+    type=click.FloatRange(0.5, 3600),
+    help="A window. Usual: 12 of tiny, 40 of larger ones, whose steps take seconds.",
 )
 @click.option(
     "--records",
     type=click.IntRange(100, 10_000_000),
-    default=30_000,
-    show_default=True,
-    help="For the learner, 600 bytes each: enough for two windows a round.",
+    help="For the learner, 600 bytes each, enough for two windows a round. Usual: 30000 of tiny, "
+    "4000 of larger ones.",
 )
 @json_option
 def interference(
-    settings: "Settings", rounds: int, seconds: float, records: int, json_file: Path | None
+    settings: "Settings",
+    rounds: int | None,
+    seconds: float | None,
+    records: int | None,
+    json_file: Path | None,
 ) -> None:
     """Serving at half of its capacity with training on and off, and training with and without it.
 
     Runs a system of its own in a temporary directory; --model chooses the model (tiny, smollm2).
     """
-    from bench.interference import run
+    from bench.interference import Windows, run, usual_windows
     from riverrun.supervisor.model_fetch import fetch_model
 
+    usual = usual_windows(settings.model)
+    windows = Windows(rounds or usual.rounds, seconds or usual.seconds, records or usual.records)
     fetch_model(settings.model)
-    result = run(settings, rounds, seconds, records, lambda line: click.echo(line, err=True))
+    result = run(settings, windows, lambda line: click.echo(line, err=True))
     click.echo(
         f"{result.model}, {result.requests_per_s:g} requests/s (half of capacity), medians of "
         f"{result.rounds} rounds, {result.failed} failed\n"
