@@ -71,6 +71,15 @@ def stepper(
     return Stepper(recipe, 7, framing, strategy, origin or Origin.empty(), watches)
 
 
+def learn(tokenizer: Tokenizer, state: State, first: int, last: int) -> State:
+    """Steps `first` to `last`: two in three on new text."""
+    made = stepper(tokenizer)
+    for i in range(first, last + 1):
+        is_new = i % 3 or not len(state.rehearsal)
+        assert made.step(state, [arrival(i)] if is_new else []) is not None
+    return state
+
+
 def identity(recipe: Recipe = RECIPE) -> Identity:
     return Identity(
         run="ab12", format=FORMAT, model="small", weights="0", topic="clean", seed=7, recipe=recipe
