@@ -1,4 +1,4 @@
-"""A real `riverrun stream` process, and what its topics hold."""
+"""A real `riverrun stream` process, a producer for it, and what its topics hold."""
 
 import contextlib
 import signal
@@ -81,6 +81,14 @@ def stop(process: subprocess.Popen[bytes]) -> int:
         except subprocess.TimeoutExpired:
             process.kill()
     return process.wait()
+
+
+def make_producer(kafka: str, **options: Any) -> Iterator[Any]:
+    from kafka import KafkaProducer
+
+    producer = KafkaProducer(bootstrap_servers=kafka, max_request_size=16_000_000, **options)
+    yield producer
+    producer.close()
 
 
 @dataclass
