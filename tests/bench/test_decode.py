@@ -16,7 +16,7 @@ def test_decode_writes_each_batch_of_each_model(tmp_path: Path) -> None:
     ran = CliRunner().invoke(bench, [*arguments, "--json", str(path)], catch_exceptions=False)
     assert ran.exit_code == 0
     assert "tiny (float32)" in ran.output
-    speeds = json.loads(path.read_bytes())["decode"]["models"]["tiny"]
+    speeds = json.loads(path.read_bytes())["models"]["tiny"]
     assert set(speeds) == {"1", "2"}
     for speed in speeds.values():
         assert {"tokens_per_s", "vs_transformers", "vs_limit", "first_token_s"} <= set(speed)

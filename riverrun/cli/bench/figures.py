@@ -1,6 +1,6 @@
-"""What the benches share: numbers by commas that come in, figures as JSON that go out."""
+"""What the benches share: numbers by commas come in, figures go out as JSON or as a table."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +27,16 @@ def write_figures(json_file: Path | None, figures: Any) -> None:
 
     if json_file is not None:
         replace_file(json_file.absolute(), msgspec.json.encode(figures))
+
+
+def echo_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Names to the left, figures to the right."""
+    lines = [heads, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    for line in lines:
+        cells = [line[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
+        click.echo("  ".join(cells).rstrip())
 
 
 def numbers(

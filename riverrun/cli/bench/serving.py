@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from riverrun.cli.bench.figures import json_option, numbers, write_figures
+from riverrun.cli.bench.figures import echo_table, json_option, numbers, write_figures
 from riverrun.cli.bench.group import bench
 from riverrun.cli.options import settings_options
 
@@ -61,7 +61,7 @@ def decode(
         "x transformers: their fp32 time by ours; of limit: the time of our matrix products alone "
         "by ours"
     )
-    write_figures(json_file, {"decode": result})
+    write_figures(json_file, result)
 
 
 @bench.command()
@@ -104,14 +104,27 @@ def swap(
     click.echo(
         f"{result.swaps} swaps ({result.swaps_per_s:g} a second) under {result.clients} clients, "
         f"{result.tokens_per_s:g} tokens/s: {result.requests} requests, {result.failed} failed, "
-        f"{result.mixed} mixed, {result.ties} decided by rounding\n"
-        f"between messages (serving.chunk_interval_s {result.chunk_interval_s:g}), with swaps / "
-        f"steady: p99 {result.p99_swaps_s * 1e3:.2f} / "
-        f"{result.p99_steady_s * 1e3:.2f} ms, ratio {result.p99_ratio:.3f} (median of windows "
-        f"{result.median_ratio:.3f}), p50 {result.p50_ratio:.3f}; an answer's p99 "
-        f"{result.total_p99_ratio:.3f}"
+        f"{result.mixed} mixed, {result.ties} decided by rounding"
     )
-    write_figures(json_file, {"swap": result})
+    echo_table(
+        ["", "with swaps", "steady", "ratio"],
+        [
+            [
+                "p99 between messages",
+                f"{result.p99_swaps_s * 1e3:.2f} ms",
+                f"{result.p99_steady_s * 1e3:.2f} ms",
+                f"{result.p99_ratio:.3f}",
+            ],
+            ["median of the windows' p99", "", "", f"{result.median_ratio:.3f}"],
+            ["p50 between messages", "", "", f"{result.p50_ratio:.3f}"],
+            ["p99 of whole answers", "", "", f"{result.total_p99_ratio:.3f}"],
+        ],
+    )
+    click.echo(
+        "steady: the same server and load while no version comes; messages are "
+        f"{result.chunk_interval_s:g} s apart at least (serving.chunk_interval_s)"
+    )
+    write_figures(json_file, result)
 
 
 @bench.command()
@@ -166,12 +179,15 @@ def load(
         if address is None:
             _, address = stack.enter_context(served_alone(settings))
         result = run(address, counts, parts, seconds=seconds, max_tokens=max_tokens, tell=tell)
+    click.echo(
+        "closed and open loops of the same clients on the same server; nothing else beside it"
+    )
     if result.ghz is not None:
         click.echo(
             f"ghz, 8 unary calls at a time: {result.ghz.requests_per_s:.1f} requests/s, "
             f"p50 {result.ghz.p50_s * 1e3:.1f} ms, p99 {result.ghz.p99_s * 1e3:.1f} ms"
         )
-    write_figures(json_file, {"load": result})
+    write_figures(json_file, result)
 
 
 @bench.command()
@@ -209,16 +225,39 @@ def interference(
     result = run(settings, windows, lambda line: click.echo(line, err=True))
     click.echo(
         f"{result.model}, {result.requests_per_s:g} requests/s (half of capacity), medians of "
-        f"{result.rounds} rounds, {result.failed} failed\n"
-        f"between messages (serving.chunk_interval_s {result.chunk_interval_s:g}), training on / "
-        f"off: p99 {result.p99_training_s * 1e3:.2f} / {result.p99_idle_s * 1e3:.2f} ms, ratio "
-        f"{result.p99_ratio:.3f}, p50 {result.p50_ratio:.3f}\n"
-        f"ratios of the first message's p99 {result.first_p99_ratio:.3f}, of an answer's p50 "
-        f"{result.total_p50_ratio:.3f} and p99 {result.total_p99_ratio:.3f}\n"
-        f"training: {result.train_alone_tokens_per_s:,.0f} tokens/s alone, "
-        f"{result.train_kept:.1%} of it kept while serving"
+        f"{result.rounds} rounds of {result.window_s:g} s, {result.failed} failed"
     )
-    write_figures(json_file, {"interference": result})
+    echo_table(
+        ["", "training on", "off", "ratio"],
+        [
+            [
+                "p99 between messages",
+                f"{result.p99_training_s * 1e3:.2f} ms",
+                f"{result.p99_idle_s * 1e3:.2f} ms",
+                f"{result.p99_ratio:.3f}",
+            ],
+            ["p50 between messages", "", "", f"{result.p50_ratio:.3f}"],
+            ["p99 until the first", "", "", f"{result.first_p99_ratio:.3f}"],
+            ["p50 of whole answers", "", "", f"{result.total_p50_ratio:.3f}"],
+            ["p99 of whole answers", "", "", f"{result.total_p99_ratio:.3f}"],
+        ],
+    )
+    echo_table(
+        ["", "serving", "alone", "kept"],
+        [
+            [
+                "tokens learned a second",
+                f"{result.train_alone_tokens_per_s * result.train_kept:,.0f}",
+                f"{result.train_alone_tokens_per_s:,.0f}",
+                f"{result.train_kept:.3f}",
+            ]
+        ],
+    )
+    click.echo(
+        "off: the same server and load with the learner stopped; messages are "
+        f"{result.chunk_interval_s:g} s apart at least (serving.chunk_interval_s)"
+    )
+    write_figures(json_file, result)
 
 
 @bench.command()
@@ -245,8 +284,20 @@ def freshness(settings: "Settings", records: int, json_file: Path | None) -> Non
         records,
         lambda number, seconds: click.echo(f"record {number}: {seconds:.3f} s", err=True),
     )
+    echo_table(
+        ["freshness", "records", "p50", "p95", "max"],
+        [
+            [
+                result.model,
+                str(result.records),
+                f"{result.p50_s:.3f} s",
+                f"{result.p95_s:.3f} s",
+                f"{result.max_s:.3f} s",
+            ]
+        ],
+    )
     click.echo(
-        f"freshness of {result.model}, {result.records} records, nothing waiting: "
-        f"p50 {result.p50_s:.3f} s, p95 {result.p95_s:.3f} s, max {result.max_s:.3f} s"
+        "acknowledged by Kafka to the first token that knows it, nothing waiting; compared with "
+        "nothing else"
     )
     write_figures(json_file, result)
