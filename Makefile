@@ -36,8 +36,8 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	@if command -v buf >/dev/null; then buf lint && buf breaking --against protos/released.binpb; \
-	else echo "buf is not installed: the protos were neither linted nor compared with the released ones"; fi
+	$(BIN)/buf lint
+	$(BIN)/buf breaking --against protos/released.binpb
 
 bench: setup
 	$(BIN)/riverrun bench freshness
@@ -45,9 +45,9 @@ bench: setup
 protos: setup
 	$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=. --pyi_out=. --grpc_python_out=. protos/riverrun/v1/*.proto
 
-release-protos:
-	buf breaking --against protos/released.binpb
-	buf build --exclude-source-info -o protos/released.binpb
+release-protos: setup
+	$(BIN)/buf breaking --against protos/released.binpb
+	$(BIN)/buf build --exclude-source-info -o protos/released.binpb
 
 format: setup
 	$(BIN)/ruff format .

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tests.serving.published import Published
 from tests.serving.running_server import RunningServer
 
 ROOT = Path(__file__).parents[2]
+BUF = Path(sys.executable).with_name("buf")
 CLIENT_JS = Path(__file__).parent / "interop" / "client.js"
 SERVICES = ("Generation", "Model", "Feedback", "Admin")
 
@@ -48,10 +50,10 @@ def test_buf_curl_calls_by_reflection(published: Published, server: RunningServe
     url = f"http://{server.address}/riverrun.v1.Generation/Complete"
     how = ("curl", "--protocol", "grpc", "--http2-prior-knowledge")
     data = '{"prompt": "the river", "max_tokens": 8}'
-    said: Any = json.loads(run(program("buf"), *how, "-d", data, url))
+    said: Any = json.loads(run(str(BUF), *how, "-d", data, url))
     assert (said["text"], said["final"]["version"]["id"]) == (text, version)
     bad = subprocess.run(
-        [program("buf"), *how, "-d", '{"prompt": "x", "sampling": {"temperature": -1}}', url],
+        [str(BUF), *how, "-d", '{"prompt": "x", "sampling": {"temperature": -1}}', url],
         capture_output=True,
         text=True,
         timeout=60,
