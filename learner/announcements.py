@@ -2,7 +2,7 @@
 
 A version's events are sent when it is promoted; the journal notes it when Kafka has acknowledged
 them. Events that a crash or a long absence of Kafka kept back are told again at the next start, so
-each arrives at least once. The topic is compacted by version id.
+each arrives at least once. The topic is compacted, by the events' own keys.
 
 Knows nothing of weights. Called by `publish.py` and `loop.py`.
 """
@@ -67,17 +67,17 @@ class Announcements:
                 continue
             try:
                 self._sent[version] = [
-                    self._producer.send(self._topic, key=version.encode(), value=encode(event))
+                    self._producer.send(self._topic, key=event.key.encode(), value=encode(event))
                     for event in events_of(manifest)
                 ]
             except KafkaError as error:
                 log.warning("Kafka takes no version events now, trying again: %r", error)
                 break
 
-    def say(self, key: str, event: VersionEvent) -> Any:
+    def say(self, event: VersionEvent) -> Any:
         """Send one event of another kind: Kafka's future, or None when it takes none now."""
         try:
-            return self._producer.send(self._topic, key=key.encode(), value=encode(event))
+            return self._producer.send(self._topic, key=event.key.encode(), value=encode(event))
         except KafkaError as error:
             log.warning("Kafka takes no version events now, trying again: %r", error)
             return None
@@ -93,7 +93,7 @@ class Announcements:
 
 
 def events_of(manifest: Manifest) -> list[VersionEvent]:
-    """All that is told of a version. What became of it comes last: compaction keeps that."""
+    """All that is told of a version. What became of it comes last, in place of `published`."""
     return [
         event_of(manifest, "published"),
         *(event_of(manifest, one.kind, one.subject) for one in manifest.consequences),

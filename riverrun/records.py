@@ -169,7 +169,7 @@ VersionEventKind = Literal[
 
 
 class VersionEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One line of the public audit log (`versions`, keyed by version id).
+    """One line of the public audit log (`versions`, compacted by `key`).
 
     command: id of the operator's command that this answers. subject: what else it is about (a
     source, a range, a probe). replaces: the run whose line of versions this one takes over.
@@ -186,6 +186,22 @@ class VersionEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     command: str | None = None
     subject: str | None = None
     replaces: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Of its record: the log keeps the newest of each, so what happened besides needs its own.
+
+        A version's own key has what became of it; answers have their command's.
+        """
+        if self.command is not None:
+            return f"command:{self.command}"
+        if self.kind in OUTCOMES and self.subject is None and self.replaces is None:
+            return self.version
+        return f"{self.version}:{self.kind}:{self.subject or ''}"
+
+
+OUTCOMES: frozenset[VersionEventKind] = frozenset({"published", "promoted", "held", "rolled_back"})
+"""What becomes of a version, each in place of the one before."""
 
 
 def encode(record: msgspec.Struct) -> bytes:

@@ -13,11 +13,8 @@ from riverrun.commands import Command
 from riverrun.records import VersionEvent, VersionEventKind
 from riverrun.store import VersionStore
 
-ANSWER_TO = "command:"
-"""Head of an answer's key in the audit log: compaction keeps each."""
-
-Say = Callable[[str, VersionEvent], Any]
-"""Send an event under a key; gives a future of Kafka's, or None when it cannot be sent now."""
+Say = Callable[[VersionEvent], Any]
+"""Send an event; gives a future of Kafka's, or None when it cannot be sent now."""
 
 log = logging.getLogger(__name__)
 
@@ -88,8 +85,7 @@ class Answers:
         for event in self._standing.answers:
             if event in under_way:
                 continue
-            key = f"{ANSWER_TO}{event.command}" if event.command else event.version
-            future = self._say(key, event)
+            future = self._say(event)
             if future is None:
                 return
             self._sent.append((event, future))
