@@ -115,6 +115,7 @@ class Engine:
             self._num_open += 1
             self._num_open_of[sequence.client] += 1
             self._open_tokens = open_tokens
+            sequence.submitted_at = time.perf_counter()
             self._arrived.append(sequence)
             self._wake.notify()
 
@@ -179,7 +180,8 @@ class Engine:
         deliveries: Deliveries = []
         self._expire(deliveries)
         if self.slots.live is not None:
-            copies = self._scheduler.admit()
+            admitted, copies = self._scheduler.admit()
+            self._count_waits(admitted)
             if copies:
                 self._runner.copy(copies)
             self._follow(deliveries)
@@ -197,7 +199,7 @@ class Engine:
         for sequence in arrived:
             self._scheduler.add(sequence)
         if has_cancelled:
-            self._close(self._scheduler.remove_cancelled())
+            self._drop(self._scheduler.remove_cancelled())
 
     def _expire(self, deliveries: Deliveries) -> None:
         """End what holds old weights for too long, with the text so far."""
@@ -215,7 +217,18 @@ class Engine:
             self.tally.metrics.ended_early.labels("pin_expired").inc()
         if expired:
             self._scheduler.remove(expired)
-            self._close(expired)
+            self._drop(expired)
+
+    def _drop(self, removed: list[Sequence]) -> None:
+        """These were taken out before their end; some never had a row."""
+        self._count_waits([one for one in removed if one.row is None])
+        self._close(removed)
+
+    def _count_waits(self, sequences: list[Sequence]) -> None:
+        """They wait for a row no longer."""
+        now = time.perf_counter()
+        for sequence in sequences:
+            self.tally.waited(now - sequence.submitted_at)
 
     def _follow(self, deliveries: Deliveries) -> None:
         """Those that follow go on with the newest weights, and say so."""
@@ -294,10 +307,8 @@ class Engine:
 
     def _time(self, sequence: Sequence, age: Age, now: float) -> None:
         is_first = sequence.token_at is None
-        since = sequence.submitted_at if sequence.token_at is None else sequence.token_at
+        since = sequence.arrived_at if sequence.token_at is None else sequence.token_at
         self.tally.token(age, now - since, is_first=is_first)
-        if is_first and sequence.admitted_at is not None:
-            self.tally.admitted(sequence.admitted_at - sequence.submitted_at)
         sequence.token_at = now
 
     def _release(self, sequence: Sequence, *, well: bool) -> None:

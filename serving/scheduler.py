@@ -11,7 +11,6 @@ prefilled again, by these weights.
 Knows nothing of tensors. Called by `serving/engine.py`, on its thread.
 """
 
-import time
 from collections import Counter, deque
 from dataclasses import dataclass
 
@@ -57,24 +56,24 @@ class Scheduler:
     def add(self, sequence: Sequence) -> None:
         self.waiting.add(sequence)
 
-    def admit(self) -> list[Copy]:
+    def admit(self) -> tuple[list[Sequence], list[Copy]]:
         """Give free rows to those whose turn it is, and pin them to what is live now.
 
         What is copied must be copied in this order, before any pass.
         """
-        copies = []
+        admitted, copies = [], []
         while self.waiting and self._free_rows:
             sequence = self.waiting.pop(self._num_running)
             self._num_running[sequence.client] += 1
             if sequence.pin is None:
                 sequence.pin = self._slots.pin()
             sequence.first_version = sequence.version
-            sequence.admitted_at = time.perf_counter()
             copy = self._place(sequence)
             if copy is not None:
                 copies.append(copy)
             self.running.append(sequence)
-        return copies
+            admitted.append(sequence)
+        return admitted, copies
 
     def _place(self, sequence: Sequence) -> Copy | None:
         """Give the sequence its row, and the beginning that some row holds of its prompt."""

@@ -152,11 +152,12 @@ class Sequence:
     client: str = ""
     """Who asks: rows are shared fairly between clients."""
     cancelled: bool = False
-    submitted_at: float = field(default_factory=time.perf_counter)
-    admitted_at: float | None = None
-    """When it got its row."""
+    arrived_at: float = field(default_factory=time.perf_counter)
+    """When its request came; it may have waited for a version since."""
+    submitted_at: float = 0.0
+    """When it began to wait for a row; the engine's."""
     first_version: str | None = None
-    """What it was pinned to then; any thread may read it."""
+    """What it was pinned to when it got its row; any thread may read it."""
     token_at: float | None = None
     sent_at: float = 0.0
 

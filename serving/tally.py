@@ -59,9 +59,9 @@ class Tally:
             return "live"
         return "previous" if version == self.previous else "older"
 
-    def admitted(self, waited_s: float) -> None:
-        """A request got its row, so long after it came."""
-        self.metrics.queue_seconds.observe(waited_s)
+    def waited(self, seconds: float) -> None:
+        """A sequence got its row, or was taken out of the queue, so long after it was put there."""
+        self.metrics.queue_seconds.observe(seconds)
 
     def token(self, age: Age, seconds: float, *, is_first: bool) -> None:
         """A token of weights of this age, so long after the one before it, or after the request

@@ -17,7 +17,7 @@ class ServingMetrics:
         )
         self.request_seconds = Histogram(
             "riverrun_serving_request_seconds",
-            "Time from admission to the last message.",
+            "Time from a call's arrival to its last message.",
             ["method"],
             buckets=LATENCY_S,
             registry=registry,
@@ -32,13 +32,15 @@ class ServingMetrics:
         )
         self.queue_seconds = Histogram(
             "riverrun_serving_queue_seconds",
-            "Time that a request waited for a row.",
+            "Time that an answer, a text to score or embed, or the weighing of a prompt waited for "
+            "a row, whether it got one or was ended before.",
             buckets=LATENCY_S,
             registry=registry,
         )
         self.first_token_seconds = Histogram(
             "riverrun_serving_first_token_seconds",
-            "Time from admission to the first token, by the age of the version that gave it.",
+            "Time from a request's arrival to the first token, also what it waited for a version "
+            "and for a row, by the age of the version that gave it.",
             ["version"],
             buckets=LATENCY_S,
             registry=registry,

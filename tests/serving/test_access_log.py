@@ -1,6 +1,8 @@
 """What is told of a call: one line where it is asked for, and metrics by version and code."""
 
 import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
@@ -9,7 +11,7 @@ from riverrun.client import Client
 from riverrun.errors import RequestFailed
 from serving.call import Call, RequestIds, answering
 from tests.serving.published import Published
-from tests.serving.running_server import running_server, wait_for
+from tests.serving.running_server import RunningServer, running_server, wait_for
 
 PROMPT = "a prompt that nobody else may read"
 
@@ -95,6 +97,21 @@ def test_times_are_counted_by_the_age_of_the_version(published: Published) -> No
             if sample.name.startswith("riverrun_serving_") and "version" in sample.labels
         }
     assert found <= {"live", "previous", "older"}, "three label values for however many versions"
+
+
+def test_a_wait_for_a_version_is_no_wait_for_a_row(
+    published: Published, server: RunningServer, client: Client
+) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(client.generate, "x", max_tokens=2, min_step=2)
+        wait_for(lambda: server.metric("riverrun_serving_version_waits") == 1, "one that waits")
+        time.sleep(0.5)
+        published.publish(2)
+        assert waiting.result(30).version.step == 2
+    assert server.metric("riverrun_serving_queue_seconds_count") == 1
+    assert server.metric("riverrun_serving_queue_seconds_sum") < 0.1
+    first = server.metric("riverrun_serving_first_token_seconds_sum", {"version": "live"})
+    assert first >= 0.5, "the client waited so long"
 
 
 def test_what_is_logged_during_a_call_carries_its_id() -> None:

@@ -126,6 +126,32 @@ def test_a_cancelled_request_that_waits_never_runs(engine: SteppedEngine) -> Non
     assert all(engine.last(sequence).end for sequence in running)
 
 
+def test_every_wait_for_a_row_is_counted_however_it_ends(engine: SteppedEngine) -> None:
+    def num_waits() -> float:
+        (metric,) = engine.tally.metrics.queue_seconds.collect()
+        return next(one.value for one in metric.samples if one.name.endswith("_count"))
+
+    for i in range(2):
+        engine.submit(f"long {i}", max_tokens=20)
+    engine.ask("score", "a text")
+    engine.ask("embed", "another")
+    engine.engine.step()
+    assert num_waits() == 4
+    cancelled, waiting = engine.submit("never"), engine.submit("later")
+    engine.engine.cancel(cancelled)
+    engine.engine.step()
+    engine.finish()
+    assert cancelled.row is None
+    assert waiting.row is not None
+    assert num_waits() == 6
+    # Who had a row has waited already.
+    running = engine.submit("cut")
+    engine.engine.step()
+    engine.engine.cancel(running)
+    engine.engine.step()
+    assert num_waits() == 7
+
+
 def test_more_requests_than_may_be_open_are_refused_until_one_ends(
     engine: SteppedEngine,
 ) -> None:
