@@ -30,7 +30,8 @@ from riverrun.settings import Settings
 from serving.kafka_writer import PATIENCE_S, KafkaWriter
 
 MAX_WAITING = 8
-"""Commands whose answer is waited for at once: each has a thread and a connection."""
+"""Commands whose answer is read at once: each has a thread and a connection. Others wait for one of
+these, within their time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +65,12 @@ class Commander:
             gone = threading.Event()
             loop = asyncio.get_running_loop()
             deadline = time.monotonic() + wait_s
+            reading = loop.run_in_executor(self._threads, self._answer, command.id, deadline, gone)
             try:
-                event = await loop.run_in_executor(
-                    self._threads, self._answer, command.id, deadline, gone
-                )
+                # The time runs for one that has no thread yet, too.
+                event = await asyncio.wait_for(reading, wait_s)
+            except TimeoutError:
+                event = None
             finally:
                 gone.set()
         return Commanded(self.topic, *place, event)
