@@ -39,20 +39,23 @@ def row_bytes(config: ModelConfig, context_tokens: int) -> int:
 
 
 def check_budget(
-    config: ModelConfig, *, max_rows: int, context_tokens: int, budget_bytes: int
+    config: ModelConfig, *, max_rows: int, num_spare: int, context_tokens: int, budget_bytes: int
 ) -> None:
     """
+    num_spare: as `SlottedCache` takes it; these count, too.
+
     Raises:
         InvalidValue: the rows do not fit the budget; says how many would.
     """
     one = row_bytes(config, context_tokens)
-    if one * max_rows > budget_bytes:
-        needed_mb = -(-one * max_rows // 1_000_000)
+    needed_bytes = one * (max_rows + num_spare)
+    if needed_bytes > budget_bytes:
+        needed_mb = -(-needed_bytes // 1_000_000)
         raise InvalidValue(
             "serving.cache_mb",
             budget_bytes // 1_000_000,
             f"at least {needed_mb} for serving.max_rows {max_rows} of {context_tokens} tokens; "
-            f"or at most {budget_bytes // one} rows",
+            f"or at most {max(0, budget_bytes // one - num_spare)} rows",
         )
 
 

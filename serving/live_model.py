@@ -50,9 +50,12 @@ class LiveModel:
         config = load_config(directory)
         self.tokenizer = Tokenizer(directory)
         context_tokens = min(settings.context_tokens, config.max_positions)
+        # For CUDA graphs (`decode_graphs.py`).
+        num_spare = 1 if device.type == "cuda" else 0
         check_budget(
             config,
             max_rows=settings.max_rows,
+            num_spare=num_spare,
             context_tokens=context_tokens,
             budget_bytes=settings.cache_mb * 1_000_000,
         )
@@ -67,7 +70,7 @@ class LiveModel:
             max_rows=settings.max_rows,
             context_tokens=context_tokens,
             device=device,
-            num_spare=1 if device.type == "cuda" else 0,
+            num_spare=num_spare,
         )
         log.info("%d cache rows take %.0f MB", settings.max_rows, cache.num_bytes / 1e6)
 

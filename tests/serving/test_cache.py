@@ -75,8 +75,20 @@ def test_a_cleared_row_is_all_zeros_and_others_stay(decoder: Decoder) -> None:
         assert rows[heads:, :8].any()
 
 
-def test_a_cache_over_its_budget_is_refused_with_what_would_fit() -> None:
-    one = row_bytes(CONFIG, 256)
-    check_budget(CONFIG, max_rows=100, context_tokens=256, budget_bytes=100 * one)
-    with pytest.raises(InvalidValue, match=r"serving\.cache_mb.*at most 99 rows"):
-        check_budget(CONFIG, max_rows=100, context_tokens=256, budget_bytes=100 * one - 1)
+@pytest.mark.parametrize("num_spare", [0, 1])
+def test_a_cache_over_its_budget_is_refused_with_what_would_fit(num_spare: int) -> None:
+    def check(budget_bytes: int) -> None:
+        check_budget(
+            CONFIG,
+            max_rows=100 - num_spare,
+            num_spare=num_spare,
+            context_tokens=256,
+            budget_bytes=budget_bytes,
+        )
+
+    spared = SlottedCache(CONFIG, max_rows=1, context_tokens=256, num_spare=num_spare)
+    one = spared.num_bytes // (1 + num_spare)
+    assert one == row_bytes(CONFIG, 256)
+    check(100 * one)
+    with pytest.raises(InvalidValue, match=rf"serving\.cache_mb.*at most {99 - num_spare} rows"):
+        check(100 * one - 1)
