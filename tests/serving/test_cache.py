@@ -8,7 +8,8 @@ from riverrun.model.decoder import Decoder
 from serving.cache import SlottedCache, check_budget, row_bytes
 from serving.lean_model import LeanModel
 from tests.serving.lean import lean_of
-from tests.serving.published import CONFIG
+from tests.serving.published import CONFIG, Published
+from tests.serving.running_server import RunningServer, wait_for
 
 
 @pytest.fixture
@@ -92,3 +93,16 @@ def test_a_cache_over_its_budget_is_refused_with_what_would_fit(num_spare: int) 
     check(100 * one)
     with pytest.raises(InvalidValue, match=rf"serving\.cache_mb.*at most {99 - num_spare} rows"):
         check(100 * one - 1)
+
+
+def test_a_server_whose_cache_does_not_fit_its_memory_ends_at_its_start(
+    published: Published,
+) -> None:
+    published.publish(1)
+    fit = 1_000_000 // row_bytes(CONFIG, 256)
+    server = RunningServer(published.root, cache_mb=1, max_rows=fit + 1).start()
+    wait_for(lambda: server.fault, "its end")
+    said = rf"serving\.cache_mb.*serving\.max_rows {fit + 1} of 256 tokens.*at most {fit} rows"
+    with pytest.raises(InvalidValue, match=said):
+        server.stop()
+    assert server.workspace.record("serving") is None
