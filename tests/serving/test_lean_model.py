@@ -11,7 +11,7 @@ from riverrun.model.zoo import located
 from riverrun.tokenizer import Tokenizer
 from serving.cache import SlottedCache
 from serving.lean_model import LeanModel
-from serving.precision import choose, is_int8_usable
+from serving.precision import is_int8_usable
 from serving.products import Int8Product, Precision, RowCutter
 from tests.serving.lean import lean_of
 from tests.serving.published import CONFIG
@@ -128,8 +128,3 @@ def test_int8_costs_smollm2_less_than_one_percent_of_perplexity() -> None:
         return float(torch.nn.functional.cross_entropy(logits, targets))
 
     assert loss("int8") - loss("float32") < 0.01
-
-
-def test_a_small_model_is_served_in_fp32_unmeasured() -> None:
-    assert choose(CONFIG, "auto", CPU) == "float32"
-    assert choose(CONFIG, "bfloat16", CPU) == "bfloat16"
