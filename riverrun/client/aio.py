@@ -25,7 +25,7 @@ from riverrun.client import calls, replies, requests
 from riverrun.client.calls import Call
 from riverrun.client.connection import Security, Stubs, aio_channel
 from riverrun.client.failures import failures, request_failed
-from riverrun.client.options import AnswerOptions, Messages, OrderOptions, Said
+from riverrun.client.options import AnswerOptions, Messages, OrderOptions, Said, VersionOptions
 from riverrun.client.retry import DEFAULT_RETRIES, Retry
 from riverrun.client.streams import AsyncAnswerStream
 
@@ -92,16 +92,22 @@ class AsyncClient:
         *,
         contexts: Sequence[str] | None = None,
         per_token: bool = False,
-        never_defer: bool = False,
         timeout_s: float | None = None,
+        **chosen: Unpack[VersionOptions],
     ) -> Scores:
         """How likely each text is, after its context if there are any; all by one version."""
-        call = calls.score(texts, contexts, per_token=per_token, never_defer=never_defer)
+        call = calls.score(texts, contexts, chosen, per_token=per_token)
         return await self._run(call, timeout_s)
 
-    async def embed(self, texts: Sequence[str], *, timeout_s: float | None = None) -> Embeddings:
+    async def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        timeout_s: float | None = None,
+        **chosen: Unpack[VersionOptions],
+    ) -> Embeddings:
         """A vector of length 1 for each text; all by one version."""
-        return await self._run(calls.embed(texts), timeout_s)
+        return await self._run(calls.embed(texts, chosen), timeout_s)
 
     async def count_tokens(
         self, prompt: str | None = None, *, messages: Messages | None = None

@@ -19,7 +19,7 @@ from riverrun.answers import (
 )
 from riverrun.client import replies, requests
 from riverrun.client.connection import Stubs
-from riverrun.client.options import AnswerOptions, Messages, Said
+from riverrun.client.options import AnswerOptions, Messages, Said, VersionOptions
 from riverrun.v1 import admin_pb2, generation_pb2, model_pb2
 
 Reply = TypeVar("Reply")
@@ -49,14 +49,18 @@ def generate(prompt: str | None, options: AnswerOptions) -> Call[Answer]:
 
 
 def score(
-    texts: Sequence[str], contexts: Sequence[str] | None, *, per_token: bool, never_defer: bool
+    texts: Sequence[str],
+    contexts: Sequence[str] | None,
+    chosen: VersionOptions,
+    *,
+    per_token: bool,
 ) -> Call[Scores]:
-    request = requests.score_request(texts, contexts, per_token=per_token, never_defer=never_defer)
+    request = requests.score_request(texts, contexts, chosen, per_token=per_token)
     return Call(lambda stubs: stubs.generation.Score, request, replies.scores)
 
 
-def embed(texts: Sequence[str]) -> Call[Embeddings]:
-    request = requests.embed_request(texts)
+def embed(texts: Sequence[str], chosen: VersionOptions) -> Call[Embeddings]:
+    request = requests.embed_request(texts, chosen)
     return Call(lambda stubs: stubs.generation.Embed, request, replies.embeddings)
 
 

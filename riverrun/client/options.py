@@ -17,12 +17,27 @@ Said = Answer | str
 """The answer that feedback is about, or its request id."""
 
 
-class AnswerOptions(TypedDict, total=False):
+class VersionOptions(TypedDict, total=False):
+    """Which weights answer, as `VersionChoice` in `protos/riverrun/v1/generation.proto` has it; all
+    may be left out.
+
+    version: exactly this one. min_version, min_step, after: at least this; the call waits for it.
+    never_defer: the version's own weights, whatever is asked.
+    """
+
+    version: str | None
+    min_version: str | None
+    min_step: int
+    after: After | None
+    never_defer: bool
+
+
+class AnswerOptions(VersionOptions, total=False):
     """Ranges and meanings are in `protos/riverrun/v1/generation.proto`; all may be left out.
 
     messages: `{"role", "content"}`, instead of a prompt. logprobs: how many alternatives a token
-    comes with. version, min_version, min_step, after, follow, never_defer: which weights answer.
-    timeout_s: bounds the call, tries and waits included. request_id: yours instead of a random one.
+    comes with. follow: the newest weights at each token. timeout_s: bounds the call, tries and
+    waits included. request_id: yours instead of a random one.
     """
 
     messages: Messages | None
@@ -35,12 +50,7 @@ class AnswerOptions(TypedDict, total=False):
     seed: int | None
     stop: Sequence[str]
     logprobs: int | None
-    version: str | None
-    min_version: str | None
-    min_step: int
-    after: After | None
     follow: bool
-    never_defer: bool
     timeout_s: float | None
     request_id: str | None
 

@@ -9,7 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from riverrun.answers import Answer
-from riverrun.client.options import After, AnswerOptions, Messages, OrderOptions, Said
+from riverrun.client.options import (
+    After,
+    AnswerOptions,
+    Messages,
+    OrderOptions,
+    Said,
+    VersionOptions,
+)
 from riverrun.errors import InvalidValue
 from riverrun.receipt import Receipt
 from riverrun.v1 import admin_pb2, feedback_pb2, generation_pb2, model_pb2
@@ -27,7 +34,9 @@ def answer_request(prompt: str | None, options: AnswerOptions) -> AnswerRequest:
     """
     Raises:
         InvalidValue: neither a prompt nor messages, or both; a value that its field cannot hold.
+        TypeError: an option that is none.
     """
+    _only(AnswerOptions.__optional_keys__, options)
     messages = options.get("messages")
     _one_of("prompt, messages", prompt, messages)
     request: AnswerRequest
@@ -48,8 +57,16 @@ def answer_request(prompt: str | None, options: AnswerOptions) -> AnswerRequest:
         with _fits("logprobs", logprobs, UINT32):
             request.logprobs = logprobs
     _choose_tokens(request.sampling, options)
+    if options.get("follow"):
+        request.version.mode = generation_pb2.VERSION_MODE_FOLLOW
     _choose_version(request, options)
     return request
+
+
+def _only(known: frozenset[str], options: Mapping[str, object]) -> None:
+    unknown = sorted(options.keys() - known)
+    if unknown:
+        raise TypeError(f"no option of this call: {', '.join(unknown)}")
 
 
 def _choose_tokens(sampling: Any, options: AnswerOptions) -> None:
@@ -66,10 +83,8 @@ def _choose_tokens(sampling: Any, options: AnswerOptions) -> None:
                 setattr(sampling, name, value)
 
 
-def _choose_version(request: Any, options: AnswerOptions) -> None:
+def _choose_version(request: Any, options: VersionOptions) -> None:
     """`version` of a request; absent where nothing was chosen."""
-    if options.get("follow"):
-        request.version.mode = generation_pb2.VERSION_MODE_FOLLOW
     named = {"id": options.get("version"), "min_id": options.get("min_version")}
     for name, value in named.items():
         if value is not None:
@@ -98,26 +113,41 @@ def _add_messages(to: Any, messages: Messages) -> None:
 
 
 def score_request(
-    texts: Sequence[str], contexts: Sequence[str] | None, *, per_token: bool, never_defer: bool
+    texts: Sequence[str],
+    contexts: Sequence[str] | None,
+    chosen: VersionOptions,
+    *,
+    per_token: bool,
 ) -> generation_pb2.ScoreRequest:
-    """Raises InvalidValue: another number of contexts than of texts; a value that is no text."""
+    """
+    Raises:
+        InvalidValue: another number of contexts than of texts; a value that its field cannot hold.
+        TypeError: an option that is none.
+    """
+    _only(VersionOptions.__optional_keys__, chosen)
     texts = _list_of_texts("texts", texts)
     if contexts is not None and len(contexts) != len(texts):
         raise InvalidValue("contexts", f"{len(contexts)} texts", f"{len(texts)}, one a text")
     request = generation_pb2.ScoreRequest(per_token=per_token)
-    if never_defer:
-        request.version.never_defer = True
+    _choose_version(request, chosen)
     with _fits("texts, contexts", texts, "texts"):
         for text, context in zip(texts, contexts or [""] * len(texts), strict=True):
             request.inputs.add(text=text, context=context)
     return request
 
 
-def embed_request(texts: Sequence[str]) -> generation_pb2.EmbedRequest:
-    """Raises InvalidValue: a value that is no text."""
+def embed_request(texts: Sequence[str], chosen: VersionOptions) -> generation_pb2.EmbedRequest:
+    """
+    Raises:
+        InvalidValue: a value that its field cannot hold.
+        TypeError: an option that is none.
+    """
+    _only(VersionOptions.__optional_keys__, chosen)
     texts = _list_of_texts("texts", texts)
     with _fits("texts", texts, "texts"):
-        return generation_pb2.EmbedRequest(texts=texts)
+        request = generation_pb2.EmbedRequest(texts=texts)
+    _choose_version(request, chosen)
+    return request
 
 
 def count_request(
@@ -230,6 +260,7 @@ def prefer_request(
 
 def order(options: OrderOptions) -> admin_pb2.Order:
     """What every command takes; with a fresh id, so that a second try acts once."""
+    _only(OrderOptions.__optional_keys__, options)
     reason, command_id = options.get("reason", ""), options.get("command_id")
     wait_s = options.get("wait_s")
     made = admin_pb2.Order()

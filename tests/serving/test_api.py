@@ -1,16 +1,29 @@
 """The API whole over a real socket: unary equals stream, logprobs, scores, vectors, versions."""
 
+import asyncio
 import math
+from typing import Any
 
+import grpc
 import pytest
 import torch
 
-from riverrun.answers import Version
+from riverrun.answers import Embeddings, Scores, Version
 from riverrun.client import AsyncClient, Client
+from riverrun.client.connection import Stubs
+from riverrun.client.failures import request_failed
 from riverrun.errors import InvalidValue, RequestFailed
+from riverrun.receipt import Receipt
 from riverrun.records import Span
+from riverrun.v1.generation_pb2 import (
+    VERSION_MODE_FOLLOW,
+    EmbedRequest,
+    ScoreRequest,
+    VersionChoice,
+)
 from tests.serving.published import Published
-from tests.serving.running_server import RunningServer
+from tests.serving.running_server import RunningServer, wait_for
+from tests.serving.test_swaps import wait_live
 
 TEXTS = ["The river runs.", "überall Wasser", "x" * 200]
 
@@ -150,6 +163,88 @@ def test_a_batch_that_cannot_be_scored_names_its_field(
     with pytest.raises(RequestFailed) as failed:
         client.score(texts, contexts=contexts)
     assert (failed.value.code, failed.value.field) == ("INVALID_ARGUMENT", field)
+
+
+@pytest.mark.parametrize(
+    ("texts", "field"),
+    [
+        ([], "texts"),
+        (["x"] * 65, "texts"),
+        (["ok", ""], "texts[1]"),
+        (["ok", "ok", "x" * 257], "texts[2]"),
+    ],
+)
+def test_a_batch_that_cannot_be_embedded_names_its_field(
+    client: Client, texts: list[str], field: str
+) -> None:
+    with pytest.raises(RequestFailed) as failed:
+        client.embed(texts)
+    assert (failed.value.code, failed.value.field) == ("INVALID_ARGUMENT", field)
+
+
+def numbers(found: Scores | Embeddings) -> list[float]:
+    if isinstance(found, Scores):
+        return [score.log_likelihood for score in found.scores]
+    return [value for vector in found.vectors for value in vector]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.parametrize("method", ["score", "embed"])
+async def test_a_batch_comes_from_the_weights_that_it_asks_for(
+    published: Published, server: RunningServer, client: Client, method: str, asynchronous: bool
+) -> None:
+    async with AsyncClient(server.address, timeout_s=60) as other:
+
+        async def ask(**chosen: Any) -> Scores | Embeddings:
+            found: Scores | Embeddings
+            if asynchronous:
+                found = await getattr(other, method)(TEXTS, **chosen)
+            else:
+                found = await asyncio.to_thread(getattr(client, method), TEXTS, **chosen)
+            return found
+
+        def num_waiting() -> float:
+            return server.metric("riverrun_serving_version_waits")
+
+        held = published.publish(7, promote=False)
+        by_id = await ask(version=held)
+        assert by_id.version.id == held
+        assert numbers(by_id) != pytest.approx(numbers(await ask()), rel=1e-2)
+
+        receipt = Receipt("raw")
+        receipt.add(0, 25)
+        waits = [asyncio.create_task(ask(min_step=3)), asyncio.create_task(ask(after=receipt))]
+        await asyncio.to_thread(wait_for, lambda: num_waiting() == 2, "two that wait")
+        # Offsets up to 19 are learned by version 2: not yet.
+        wait_live(client, published.publish(2))
+        assert num_waiting() == 2
+        third = published.publish(3)
+        assert {(await wait).version.id for wait in waits} == {third}
+
+        published.store.promote(held)
+        wait_live(client, held)
+        assert numbers(await ask(min_version=held)) == pytest.approx(numbers(by_id), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("method", "request_type"), [("Score", ScoreRequest), ("Embed", EmbedRequest)]
+)
+def test_a_batch_cannot_follow_or_choose_twice(
+    server: RunningServer, client: Client, method: str, request_type: Any
+) -> None:
+    def refused(**chosen: Any) -> tuple[str, str | None]:
+        with grpc.insecure_channel(server.address) as channel:
+            call = getattr(Stubs(channel).generation, method)
+            with pytest.raises(grpc.RpcError) as failed:
+                call(request_type(version=VersionChoice(**chosen), **batch))
+        failure = request_failed(failed.value)
+        return failure.code, failure.field
+
+    batch: dict[str, Any] = {"texts": ["ab"]} if method == "Embed" else {"inputs": [{"text": "ab"}]}
+    assert refused(mode=VERSION_MODE_FOLLOW) == ("INVALID_ARGUMENT", "version.mode")
+    assert refused(id="test-000001-x", min_step=1) == ("INVALID_ARGUMENT", "version.id")
+    with pytest.raises(TypeError, match="follow"):
+        getattr(client, method.lower())(["ab"], follow=True)
 
 
 def test_versions_are_listed_page_by_page_while_more_are_published(
