@@ -130,7 +130,8 @@ class AdminServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResumeLearning(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Learn again, beginning with the text that waits.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')

@@ -3,10 +3,12 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 
 ROOT = Path(__file__).parents[2]
 BUF = Path(sys.executable).with_name("buf")
@@ -106,6 +108,45 @@ def test_a_field_and_a_method_more_break_nobody(tmp_path: Path) -> None:
         ("message CountTokensRequest {", f"{messages}message CountTokensRequest {{"),
     ]
     assert buf_breaking(tmp_path, changes) == ""
+
+
+def undocumented(described: FileDescriptorProto) -> Iterator[str]:
+    """What has no comment of its own. The messages of a method have the method's."""
+    places = described.source_code_info.location
+    commented = {tuple(place.path) for place in places if place.leading_comments.strip()}
+
+    def check(found: Any, *path: int) -> Iterator[str]:
+        if path not in commented:
+            yield f"{described.name}: {found.name}"
+
+    def each(parent: Any, field: str, *path: int) -> Iterator[tuple[Any, tuple[int, ...]]]:
+        number = parent.DESCRIPTOR.fields_by_name[field].number
+        return ((one, (*path, number, i)) for i, one in enumerate(getattr(parent, field)))
+
+    of_methods: set[str] = set()
+    for service, place in each(described, "service"):
+        yield from check(service, *place)
+        for method, method_place in each(service, "method", *place):
+            yield from check(method, *method_place)
+            of_methods |= {method.input_type, method.output_type}
+    for message, place in each(described, "message_type"):
+        if f".{described.package}.{message.name}" not in of_methods:
+            yield from check(message, *place)
+        for field, field_place in each(message, "field", *place):
+            yield from check(field, *field_place)
+    for enum, place in each(described, "enum_type"):
+        yield from check(enum, *place)
+        for value, value_place in each(enum, "value", *place):
+            yield from check(value, *value_place)
+
+
+def test_every_method_message_field_and_value_is_explained(tmp_path: Path) -> None:
+    image = tmp_path / "protos.binpb"
+    how = ("--include_source_info", f"--descriptor_set_out={image}", f"-I{ROOT / 'protos'}")
+    subprocess.run([sys.executable, "-m", "grpc_tools.protoc", *how, *PROTOS], check=True)
+    files = FileDescriptorSet.FromString(image.read_bytes()).file
+    assert len(files) == len(PROTOS)
+    assert [name for one in files for name in undocumented(one)] == []
 
 
 def test_make_check_holds_the_protos_against_the_released_ones_on_every_machine() -> None:
