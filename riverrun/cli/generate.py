@@ -33,7 +33,12 @@ FIND_TIMEOUT_S = 2.0
 @click.option("--top-p", type=float, show_default="1", help="The likeliest that sum to this.")
 @click.option("--min-p", type=float, default=0.0, help="Least share of the likeliest's chance.")
 @click.option("--repetition-penalty", type=float, show_default="1", help="Above 1: new words.")
-@click.option("--seed", type=int, show_default="random", help="The same seed, the same answer.")
+@click.option(
+    "--seed",
+    type=int,
+    show_default="random",
+    help="The same seed, the same answer, but for rounding (float32, bfloat16).",
+)
 @click.option("--stop", multiple=True, help="The answer ends before this text (repeatable).")
 @click.option("--address", metavar="HOST:PORT", help="A server that runs elsewhere.")
 @as_json_option

@@ -36,8 +36,9 @@ class AnswerOptions(VersionOptions, total=False):
     """Ranges and meanings are in `protos/riverrun/v1/generation.proto`; all may be left out.
 
     messages: `{"role", "content"}`, instead of a prompt. logprobs: how many alternatives a token
-    comes with. follow: the newest weights at each token. timeout_s: bounds the call, tries and
-    waits included. request_id: yours instead of a random one.
+    comes with. seed: the same one gives the same text; in float32 and bfloat16 rounding may decide
+    between two tokens that are as good as equal. follow: the newest weights at each token.
+    timeout_s: bounds the call, tries and waits included. request_id: yours instead of a random one.
     """
 
     messages: Messages | None
