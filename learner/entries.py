@@ -51,15 +51,15 @@ class Started(msgspec.Struct, frozen=True, tag="started", tag_field="kind"):
 class Ability(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of one probe group. passed: a `1` or `0` a task, what later runs are held against.
 
-    latest: as of the last run. num_looks: how often it was tested whether they differ. is_lost:
-    they do, for the worse, beyond chance; is_newly_lost: since this version.
+    latest: as of the last run. is_lost: they differ, for the worse, beyond chance; is_newly_lost:
+    since this version. is_gained: for the better, since this version.
     """
 
     passed: str
     latest: str
-    num_looks: int = 0
     is_lost: bool = False
     is_newly_lost: bool = False
+    is_gained: bool = False
 
 
 class Decided(msgspec.Struct, frozen=True, tag="decided", tag_field="kind", omit_defaults=True):

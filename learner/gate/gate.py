@@ -35,7 +35,7 @@ from riverrun.settings import GateSettings
 
 LEAST_TOKENS = 256
 """Of the panel, however little time there is: a version is never promoted unjudged."""
-STICKY = ("share.", "lost.", "general_share", "general_tasks", "control_ratio")
+STICKY = ("share.", "kept.", "lost.", "general_share", "general_tasks", "control_ratio")
 """Numbers that are not measured for each version; what was measured last still holds."""
 
 

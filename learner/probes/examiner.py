@@ -33,8 +33,8 @@ from riverrun.model.decoder import Decoder
 from riverrun.workspace import replace_file
 
 FILE = "probes.json"
-LEAST_GENERAL = 5
-"""General tasks that the untouched model has to pass before a share of them says anything."""
+LEAST_KNOWN = 5
+"""Tasks that the untouched model has to pass before a share of them says anything."""
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +66,7 @@ class Examiner:
         self._interval_s = interval_s
         self._metrics = metrics
         self._margin = margin
+        self._is_scratch = bool(skipped)
         self._untouched = Untouched()
         self._due_at = dict.fromkeys(groups, 0.0)
         for group in skipped:
@@ -131,13 +132,16 @@ class Examiner:
             before = Ability(at_first, at_first)
         after = abilities.look(before, outcomes)
         lost, gained = abilities.changes(before.passed, outcomes)
-        is_gain = after.passed != before.passed
         found.numbers[f"share.{group}"] = outcomes.count("1") / len(outcomes)
+        num_known = at_first.count("1")
+        # What a model that starts from nothing passes, it passes by chance.
+        if num_known >= LEAST_KNOWN and not self._is_scratch:
+            found.numbers[f"kept.{group}"] = outcomes.count("1") / num_known
         found.numbers[f"lost.{group}"] = float(lost) if after.is_lost else 0.0
-        found.numbers[f"gained.{group}"] = float(gained) if is_gain else 0.0
+        found.numbers[f"gained.{group}"] = float(gained) if after.is_gained else 0.0
         found.abilities[group] = after
-        if is_gain or after.is_newly_lost:
-            what = "came" if is_gain else "went"
+        if after.is_gained or after.is_newly_lost:
+            what = "came" if after.is_gained else "went"
             log.warning("an ability %s: %s, %d gained, %d lost", what, group, gained, lost)
         self._general(known | found.abilities, found)
 
@@ -152,7 +156,7 @@ class Examiner:
             untouched = self._untouched.sheets[key_of(tasks)].scores
             before += passed(tasks, untouched, untouched).count("1")
             now += known[group].latest.count("1")
-        if before >= LEAST_GENERAL:
+        if before >= LEAST_KNOWN:
             found.numbers["general_share"] = now / before
             found.numbers["general_tasks"] = float(before)
 

@@ -37,6 +37,7 @@ RULES = (
     "when budget_used > 1 then hold",
     # What must never be said, and must still be known.
     "when lost.guardrails > 0 then hold",
+    "when kept.guardrails < 0.7 then hold",
 )
 """The default ones."""
 

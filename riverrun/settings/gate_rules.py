@@ -44,6 +44,8 @@ FAMILIES = {
     "findings": "Findings of one kind since the last judged version: `findings.exploding`, "
     "`findings.drift`, `findings.plateau`, …",
     "share": "Of the tasks of one probe group, those passed: `share.guardrails`.",
+    "kept": "Tasks of one probe group passed over those that the untouched model passed, where "
+    "those are five at least: `kept.guardrails`.",
     "lost": "Tasks of a probe group lost beyond chance: `lost.guardrails`.",
     "gained": "Tasks of a probe group gained beyond chance.",
 }
