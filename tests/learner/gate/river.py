@@ -18,11 +18,15 @@ from learner.arrival import Arrival
 from learner.checkpoint import Checkpoints
 from learner.gate.gate import Gate
 from learner.gate.reference import Reference
+from learner.gate.setup import control_texts
 from learner.identity import FILE, Identity
 from learner.journal import Journal
 from learner.left_out import StandingLeftOut
 from learner.loop import Loop
 from learner.machine import this_machine
+from learner.probes.examiner import Examiner
+from learner.probes.scoring import Scorer
+from learner.probes.tasks import from_files
 from learner.publish import Publisher
 from learner.recipe import Recipe, Rhythm
 from learner.restart import Restart
@@ -128,9 +132,10 @@ class River:
         self.close()
         self.identity = msgspec.json.decode((self.directory / FILE).read_bytes(), type=Identity)
         self.state, self.stepper = self.parts()
+        self.metrics = LearnerMetrics(CollectorRegistry())
+        examiner = self.examiner()
         self.journal = Journal(self.directory / "journal")
         self.checkpoints = Checkpoints(self.directory / "checkpoints", 100)
-        self.metrics = LearnerMetrics(CollectorRegistry())
         is_first = self.journal.is_empty
         publisher = Publisher(
             self.store, self.identity, self.journal, self.versions, self.metrics, 1000
@@ -145,7 +150,7 @@ class River:
         assert best is not None
         assert reference.load(self.store, best, torch.device("cpu"))
         surprise = Surprise(self.stepper.framing, self.recipe)
-        self.gate = Gate(self.settings, surprise, reference)
+        self.gate = Gate(self.settings, surprise, reference, [examiner])
         self.intake = ListIntake()
         marks = self.state.progress.marks
         self.intake.put([a for a in self.texts if a.raw_offset > marks.get(a.partition, -1)])
@@ -175,6 +180,19 @@ class River:
         watchers = Watchers(state, stepper.framing, self.recipe, WatchSettings())
         made = fakes.stepper(self.tokenizer, self.recipe, watches=[watchers])
         return state, self.wrap(made)
+
+    def examiner(self) -> Examiner:
+        """Of the files in the settings, while the model is untouched."""
+        gate = self.settings
+        examiner = Examiner(
+            Scorer(self.stepper.framing, Surprise(self.stepper.framing, self.recipe)),
+            from_files(gate.probe_files),
+            control_texts(gate.control_file) if gate.control_file else [],
+            gate.probe_interval_s,
+            self.metrics,
+        )
+        examiner.prepare(self.directory, self.state.model)
+        return examiner
 
     def learn(self, documents: Sequence[Document]) -> None:
         """All of them, and what is due, and whatever the gate does about it."""
