@@ -2,7 +2,8 @@
 
 It follows the store's pointer, and loads what requests name by id. While every slot is in use it
 waits for the oldest answers to end, and then takes what is newest by then; versions between are
-skipped. A version that cannot be loaded is counted and logged, and the one that is live stays.
+skipped. A version that is wrong is counted and not looked at again; one that could not be read is
+tried again. Either is logged, and the one that is live stays.
 
 Knows nothing of requests. Started by `serving/main.py`.
 """
@@ -88,6 +89,7 @@ class Watcher:
         except RiverrunError as error:
             return error
         except Exception as error:
+            self._tally.metrics.store_faults.inc()
             log.exception("%s, which a request asked for, could not be loaded", version)
             return StoreError(f"{version} could not be loaded: {type(error).__name__}")
         finally:
@@ -116,9 +118,12 @@ class Watcher:
             log.warning("%s", error)
         except Exception:
             # Neither one version nor a store that is away may end serving: the old weights stay.
-            if version is not None:
-                self._tally.refused()
-            log.exception("%s could not be loaded, %s stays", version, self._offered)
+            self._tally.metrics.store_faults.inc()
+            log.exception(
+                "%s could not be loaded, %s stays: trying again",
+                version or "what is newest",
+                self._offered,
+            )
             return PAUSE_AFTER_FAULT_S
         finally:
             self._engine.slots.give_back()

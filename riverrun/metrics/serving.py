@@ -93,6 +93,12 @@ class ServingMetrics:
             "Versions that failed hash, names, shapes or finiteness; the old one stays.",
             registry=registry,
         )
+        self.store_faults = Counter(
+            "riverrun_serving_store_faults",
+            "Attempts to find or to load a version that failed because the store could not be "
+            "read; tried again every second.",
+            registry=registry,
+        )
         self.reloads = Counter(
             "riverrun_serving_reloads",
             "Changed files of `tokens` or of the `certificate`: taken (`done`), or wrong and "

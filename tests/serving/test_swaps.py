@@ -1,8 +1,10 @@
 """Versions come and go over a real socket, a real store and real files; no answer notices."""
 
+import contextlib
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import torch
@@ -179,6 +181,30 @@ def test_freshness_is_from_the_newest_record_to_its_swap_and_not_of_rehearsal(
     assert server.metric("riverrun_serving_freshness_seconds_count") == 1
     assert server.metric("riverrun_serving_version_step") == 3
     assert server.metric("riverrun_serving_swaps_total") == 2
+
+
+def test_weights_that_could_not_be_read_once_are_not_refused_and_served_the_next_time(
+    published: Published,
+    server: RunningServer,
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    faults = iter([OSError("the network is away")])
+    weights = VersionStore.weights
+
+    def read(store: VersionStore, version: str) -> contextlib.AbstractContextManager[Path]:
+        for fault in faults:
+            raise fault
+        return weights(store, version)
+
+    monkeypatch.setattr(VersionStore, "weights", read)
+    second = published.publish(2)
+    wait_live(client, second)
+    assert client.status().refused_versions == 0
+    assert server.metric("riverrun_serving_store_faults_total") == 1
+    assert f"{second} could not be loaded" in caplog.text
+    assert "the network is away" in caplog.text
 
 
 def test_a_store_that_cannot_be_read_for_a_while_does_not_end_serving(

@@ -78,6 +78,7 @@ ROW = Row(
             [
                 ("sum(increase(riverrun_serving_swaps_total[5m]))", "swaps"),
                 ("sum(increase(riverrun_serving_refused_versions_total[5m]))", "refused"),
+                ("sum(increase(riverrun_serving_store_faults_total[5m]))", "store away"),
             ],
         ),
         Panel(
