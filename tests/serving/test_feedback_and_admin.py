@@ -2,20 +2,22 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import msgspec
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
+from riverrun.answers import Outcome
 from riverrun.client import Client
-from riverrun.commands import Command
+from riverrun.commands import Command, CommandKind
 from riverrun.errors import RequestFailed
 from riverrun.feedback import Feedback, Turn
 from riverrun.kafka import Topics
-from riverrun.records import VersionEvent, encode
+from riverrun.records import VersionEvent, VersionEventKind, encode
 from riverrun.settings import KafkaSettings, Settings
 from tests.serving.published import Published
 from tests.serving.running_server import RunningServer, running_server, wait_for
@@ -149,8 +151,18 @@ def test_without_kafka_feedback_is_unavailable_and_answers_go_on(published: Publ
         assert failed.value.reason == "KAFKA_AWAY"
 
 
+EVENTS: dict[CommandKind, VersionEventKind] = {
+    "promote": "promoted",
+    "hold": "held",
+    "release": "promoted",
+    "roll_back": "rolled_back",
+    "pause": "paused",
+    "resume": "resumed",
+}
+
+
 class FakeLearner:
-    """Answers each command in the audit log, as the learner is expected to."""
+    """Answers each command in the audit log, as the learner is expected to; refuses the others."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -177,21 +189,22 @@ class FakeLearner:
         while not self._stop.is_set():
             for record in consumer.poll(timeout_ms=50).get(place, []):
                 command = msgspec.json.decode(record.value, type=Command)
-                if command.id not in {one.id for one in self.seen}:
+                is_new = command.id not in {one.id for one in self.seen}
+                self.seen.append(command)
+                if is_new:
                     event = encode(self._event(command))
                     producer.send(self._topics.versions, event, key=b"v").get()
-                self.seen.append(command)
         consumer.close()
         producer.close()
 
     def _event(self, command: Command) -> VersionEvent:
-        kinds: dict[str, Any] = {"promote": "promoted", "hold": "held", "pause": "paused"}
+        kind = EVENTS.get(command.kind, "refused")
         return VersionEvent(
-            kind=kinds.get(command.kind, "refused"),
+            kind=kind,
             version=command.version or "now",
             parent=None,
             step=1,
-            reason="as asked" if command.kind in kinds else "not while learning",
+            reason="not while learning" if kind == "refused" else "as asked",
             at_ms=1,
             offsets={},
             metrics={},
@@ -206,16 +219,37 @@ def test_a_command_comes_back_with_what_the_learner_did(
     with FakeLearner(river.settings) as learner:
         done = user.promote(version, reason="looks good", command_id="c1", wait_s=20)
         assert (done.state, done.event, done.version_id) == ("done", "promoted", version)
-        refused = user.roll_back(wait_s=20)
+        refused = user.undo(source="a bad feed", wait_s=20)
         assert (refused.state, refused.reason) == ("refused", "not while learning")
-        assert user.hold(wait_s=20).event == "held"
-        assert user.pause_learning(wait_s=20).event == "paused"
         # The same id again: the learner acts once, and the outcome is found again.
         again = user.promote(version, reason="looks good", command_id="c1", wait_s=20)
         assert (again.state, again.event) == ("done", "promoted")
-        wait_for(lambda: len(learner.seen) == 5, "all read")
+        wait_for(lambda: len(learner.seen) == 3, "all read")
         first = learner.seen[0]
         assert (first.kind, first.version, first.reason) == ("promote", version, "looks good")
+
+
+def test_each_command_is_written_as_what_it_is(
+    river: RunningServer, user: Client, published: Published
+) -> None:
+    before = published.store.promoted()
+    assert before is not None
+    calls: list[tuple[Callable[..., Outcome], CommandKind, str | None]] = [
+        (user.hold, "hold", None),
+        (user.release, "release", None),
+        (user.pause_learning, "pause", None),
+        (user.resume_learning, "resume", None),
+        (user.roll_back, "roll_back", None),
+        (partial(user.roll_back, before), "roll_back", before),
+    ]
+    with FakeLearner(river.settings) as learner:
+        for call, kind, version in calls:
+            outcome = call(reason=f"to {kind}", wait_s=20)
+            assert (outcome.state, outcome.event) == ("done", EVENTS[kind])
+            assert outcome.version_id == (version or "now")
+            written = next(one for one in learner.seen if one.id == outcome.command_id)
+            assert (written.kind, written.version) == (kind, version)
+            assert written.reason == f"to {kind}"
 
 
 def test_without_an_answer_in_time_a_command_is_accepted_and_stays(
