@@ -106,6 +106,12 @@ class Diverted(msgspec.Struct, frozen=True, tag="diverted", tag_field="kind"):
     raw: list[tuple[int, int]] = []
 
 
+class Entered(msgspec.Struct, frozen=True, tag="entered", tag_field="kind"):
+    """Partitions that the run reads from here on, each with its first clean offset."""
+
+    first_clean: dict[int, int]
+
+
 class Passed(msgspec.Struct, frozen=True, tag="passed", tag_field="kind"):
     """Text that was undone is dealt with: marks and next clean offsets, by partition."""
 
@@ -152,6 +158,7 @@ Entry = (
     | Started
     | Decided
     | Diverted
+    | Entered
     | Passed
     | Quarantined
     | Released

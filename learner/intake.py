@@ -12,7 +12,7 @@ steps. Called by `loop.py` and `resume.py`.
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -68,15 +68,17 @@ class Intake:
         """Those of the topic; empty while it does not exist."""
         return sorted(self._consumer.partitions_for_topic(self._topic))
 
-    def begin(
-        self, partitions: Sequence[int], next_clean: Mapping[int, int], marks: Mapping[int, int]
-    ) -> None:
-        """Read on from `next_clean`; a partition without an entry, from what Kafka still has."""
-        self._consumer.assign([TopicPartition(self._topic, p) for p in partitions])
-        fresh = [TopicPartition(self._topic, p) for p in partitions if p not in next_clean]
-        first = self._consumer.beginning_offsets(fresh) if fresh else {}
-        self._next = {p: next_clean.get(p, 0) for p in partitions}
-        self._next.update({tp.partition: offset for tp, offset in first.items()})
+    def oldest(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Per partition the offset of the first record that Kafka still has, or will have."""
+        first = self._consumer.beginning_offsets(
+            [TopicPartition(self._topic, p) for p in partitions]
+        )
+        return {tp.partition: offset for tp, offset in sorted(first.items())}
+
+    def begin(self, next_clean: Mapping[int, int], marks: Mapping[int, int]) -> None:
+        """Read the partitions of `next_clean`, from there on."""
+        self._consumer.assign([TopicPartition(self._topic, p) for p in next_clean])
+        self._next = dict(next_clean)
         for partition, offset in self._next.items():
             self._consumer.seek(TopicPartition(self._topic, partition), offset)
         self._marks = dict(marks)

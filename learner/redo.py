@@ -14,6 +14,7 @@ from learner.entries import (
     Decided,
     Diverted,
     Emptied,
+    Entered,
     Entry,
     Learned,
     Passed,
@@ -60,6 +61,8 @@ def redo(
             carry_out(state, entry)
         case Diverted():
             divert(state, refetch(entry.ranges, state.progress.marks))
+        case Entered():
+            state.progress.next_clean.update(entry.first_clean)
         case Passed():
             state.progress.marks.update(entry.marks)
             state.progress.next_clean.update(entry.next_clean)

@@ -5,9 +5,10 @@ last published version's hash proves it each time. Called by `start.py` before a
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from learner.checkpoint import Checkpoints
+from learner.entries import Entered
 from learner.identity import Identity
 from learner.journal import Journal, Learned, Published, Started
 from learner.machine import Machine, differences, this_machine
@@ -72,6 +73,27 @@ def replay(
     if num_steps:
         log.info("did %d journaled steps again, up to step %d", num_steps, state.progress.step)
     return True
+
+
+def enter(
+    state: State,
+    journal: Journal,
+    partitions: Iterable[int],
+    oldest: Callable[[Iterable[int]], dict[int, int]],
+) -> None:
+    """Let the run know each of `partitions`, and where its text begins, from now on.
+
+    A new run begins with what Kafka still has (`oldest`). One that goes on has missed nothing of a
+    partition that is new since: all of it counts, and what has expired is not passed over silently.
+    """
+    known = state.progress.next_clean
+    unknown = [partition for partition in partitions if partition not in known]
+    if not unknown:
+        return
+    entered = Entered(dict.fromkeys(unknown, 0) if known else oldest(unknown))
+    journal.append(entered)
+    journal.sync()
+    known.update(entered.first_clean)
 
 
 def _compare(

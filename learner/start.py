@@ -28,7 +28,7 @@ from learner.mirror import Mirror
 from learner.publish import Publisher
 from learner.released_text import ReleasedText
 from learner.restart import Restart
-from learner.resume import replay, restore
+from learner.resume import enter, replay, restore
 from learner.threads import threads_of, yields
 from learner.turns import YieldingTurns, take_directly
 from learner.undo.intent import read_intent
@@ -133,8 +133,8 @@ def learn_on(line: Line, options: Mapping[str, Any]) -> None:
         journal.append(Started(line.machine(), line.term))
         for version in journal.unannounced():
             announcements.tell(line.store.manifest(version))
-        partitions = list(range(settings.kafka.num_partitions))
-        intake.begin(partitions, state.progress.next_clean, state.progress.marks)
+        enter(state, journal, range(settings.kafka.num_partitions), intake.oldest)
+        intake.begin(state.progress.next_clean, state.progress.marks)
         mirror = Mirror(options, topics.clean, f"{settings.kafka.topic_prefix}riverrun-learner")
         opened.callback(mirror.close, CLOSE_TIMEOUT_S)
         consumer = partial(

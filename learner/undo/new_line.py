@@ -20,6 +20,7 @@ from learner.entries import (
     Decided,
     Diverted,
     Emptied,
+    Entered,
     Entry,
     Learned,
     Passed,
@@ -136,7 +137,7 @@ class NewLine:
                 self._seen.add(entry.left_out)
                 redo(state, entry, self._stepper, self._refetch)
                 self._append(entry)
-            case Passed() | Quarantined() | Released():
+            case Entered() | Passed() | Quarantined() | Released():
                 redo(state, entry, self._stepper, self._refetch)
                 self._append(entry)
             case Emptied():

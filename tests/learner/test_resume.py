@@ -14,7 +14,7 @@ from learner.checkpoint import Checkpoints
 from learner.journal import Journal, Learned, Published, Started
 from learner.machine import this_machine
 from learner.publish import hash_of_published, note
-from learner.resume import replay, restore
+from learner.resume import enter, replay, restore
 from learner.state import State
 from riverrun.errors import CheckpointError
 from riverrun.metrics import LearnerMetrics
@@ -152,3 +152,30 @@ def test_a_replay_that_is_stopped_says_so(
         resumed.state, resumed.journal, refetch, resumed.stepper, IDENTITY, metrics, lambda: True
     )
     assert fakes.bits(resumed.state) == fakes.bits(fakes.state())
+
+
+@pytest.mark.parametrize("has_checkpoint", [False, True])
+def test_where_a_quiet_partition_begins_is_asked_once_and_never_again(
+    tmp_path: Path, tokenizer: Tokenizer, open_journal: Open, *, has_checkpoint: bool
+) -> None:
+    """Text that came to it and expired before anything of it was learned is missed then."""
+    killed = Run(tmp_path, tokenizer, open_journal)
+    enter(killed.state, killed.journal, range(3), lambda _: {0: 0, 1: 0, 2: 7})
+    killed.learn(3, checkpoints_after=(2,) if has_checkpoint else ())
+    resumed = Run(tmp_path, tokenizer, open_journal)
+    resumed.resume()
+    enter(resumed.state, resumed.journal, range(3), lambda _: pytest.fail("asked again"))
+    assert resumed.state.progress.next_clean[2] == 7
+    assert fakes.bits(resumed.state) == fakes.bits(killed.state)
+
+
+def test_of_a_partition_that_is_new_to_a_run_nothing_is_passed_over(
+    tmp_path: Path, tokenizer: Tokenizer, open_journal: Open
+) -> None:
+    run = Run(tmp_path, tokenizer, open_journal)
+    enter(run.state, run.journal, range(2), lambda _: {0: 3, 1: 0})
+    run.journal.close()
+    again = Run(tmp_path, tokenizer, open_journal)
+    again.resume()
+    enter(again.state, again.journal, range(3), lambda _: {2: 9})
+    assert again.state.progress.next_clean == {0: 3, 1: 0, 2: 0}
