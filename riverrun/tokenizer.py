@@ -68,6 +68,25 @@ class Tokenizer:
         """The ids of `text` alone: no special tokens are added, and none are recognised in it."""
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
+    def fewest_tokens(self, text: str) -> int:
+        """`encode` gives at least so many, told by the bytes alone; 0 where these tell nothing."""
+        longest = self._longest_bytes
+        if longest is None:
+            return 0
+        normalizer = self._tokenizer.normalizer
+        if normalizer is not None:
+            text = normalizer.normalize_str(text)
+        return -(-len(text.encode()) // longest)
+
+    @cached_property
+    def _longest_bytes(self) -> int | None:
+        """Bytes of text that one token can stand for; None where it can be any number."""
+        if not self.is_byte_level:
+            return None
+        vocabulary = self._tokenizer.get_vocab(with_added_tokens=True).items()
+        # No text gives a special token.
+        return max(len(bytes_of(token)) for token, i in vocabulary if i not in self.special_ids)
+
     def decode(self, ids: Sequence[int], *, keep_special: bool = False) -> str:
         """The text of `ids`; bytes that are not UTF-8 become U+FFFD."""
         return str(self._tokenizer.decode(ids, skip_special_tokens=not keep_special))
@@ -87,10 +106,23 @@ class Tokenizer:
     def chat(
         self, messages: Sequence[Mapping[str, str]], add_generation_prompt: bool = True
     ) -> list[int]:
-        """The ids of a conversation, ready for the assistant's reply.
+        """The ids of a conversation, ready for the assistant's reply. Raises as `chat_pieces`."""
+        return self.encode_pieces(self.chat_pieces(messages, add_generation_prompt))
 
-        Equal to encoding the rendered template with special tokens, except that those which
-        occur inside a message are spelled out as text: they are hidden while the template
+    def encode_pieces(self, pieces: Iterable[str | int]) -> list[int]:
+        """The ids of texts, one after the other, with the ids that stand between them."""
+        ids: list[int] = []
+        for piece in pieces:
+            ids += [piece] if isinstance(piece, int) else self.encode(piece)
+        return ids
+
+    def chat_pieces(
+        self, messages: Sequence[Mapping[str, str]], add_generation_prompt: bool = True
+    ) -> list[str | int]:
+        """The texts of a conversation, with the ids of the special tokens between them.
+
+        Encoded, they equal encoding the rendered template with special tokens, except that those
+        which occur inside a message are spelled out as text: they are hidden while the template
         renders, so that what it did not write cannot become markup.
 
         Raises:
@@ -101,19 +133,17 @@ class Tokenizer:
             raise ModelError("this model has no chat template; give it plain text instead")
         check(messages)
         if self._markup is None:
-            return self.encode(
-                self._template.render(messages, add_generation_prompt=add_generation_prompt)
-            )
+            return [self._template.render(messages, add_generation_prompt=add_generation_prompt)]
         guard = _Guard(self._markup, messages)
         hidden = [{key: guard.hide(text) for key, text in m.items()} for m in messages]
         rendered = self._template.render(hidden, add_generation_prompt=add_generation_prompt)
-        ids: list[int] = []
+        pieces: list[str | int] = []
         end = 0
         for marker in self._markup.finditer(rendered):
-            ids += self.encode(guard.show(rendered[end : marker.start()]))
-            ids.append(self._special_id(marker[marker.lastindex or 0]))
+            pieces.append(guard.show(rendered[end : marker.start()]))
+            pieces.append(self._special_id(marker[marker.lastindex or 0]))
             end = marker.end()
-        return ids + self.encode(guard.show(rendered[end:]))
+        return [*pieces, guard.show(rendered[end:])]
 
     @cached_property
     def common_beginning(self) -> list[int]:

@@ -40,11 +40,11 @@ async def sequence_of(
     sampling = _sampling(request.sampling)
     stops = _stops(request)
     num_logprobs = _num_logprobs(request)
-    tokens = await asked.encode(tokenizer)
+    tokens = await asked.encode(tokenizer, context_tokens)
     return Sequence(
         tokens=tokens,
         sink=sink,
-        max_tokens=_max_tokens(request, asked, len(tokens), context_tokens, default_max_tokens),
+        max_tokens=_max_tokens(request, len(tokens), context_tokens, default_max_tokens),
         sampling=sampling,
         text=AnswerText(tokenizer, stops),
         num_logprobs=num_logprobs,
@@ -52,21 +52,9 @@ async def sequence_of(
 
 
 def _max_tokens(
-    request: GenerateRequest,
-    asked: Input,
-    num_prompt_tokens: int,
-    context_tokens: int,
-    default_max_tokens: int,
+    request: GenerateRequest, num_prompt_tokens: int, context_tokens: int, default_max_tokens: int
 ) -> int:
     room = context_tokens - num_prompt_tokens
-    if num_prompt_tokens < 1:
-        raise InvalidValue(asked.field, "no tokens", "an input of at least one token")
-    if room < 1:
-        raise InvalidValue(
-            asked.field,
-            f"{num_prompt_tokens} prompt tokens",
-            f"at most {context_tokens - 1} prompt tokens (context_tokens is {context_tokens})",
-        )
     if request.max_tokens > room:
         raise InvalidValue(
             "max_tokens",

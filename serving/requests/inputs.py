@@ -36,25 +36,57 @@ class Input:
     def is_prompt(self) -> bool:
         return self.turns[0].role == PROMPT_ROLE
 
-    async def encode(self, tokenizer: Tokenizer) -> list[int]:
+    async def encode(self, tokenizer: Tokenizer, context_tokens: int | None = None) -> list[int]:
         """Its tokens, ready for the answer.
 
+        context_tokens: that they must leave room in; what cannot fit, by its bytes, is not encoded.
+
         Raises:
-            InvalidValue: the model has no chat template, or its template refuses the messages.
+            InvalidValue: the model has no chat template, or its template refuses the messages; no
+                tokens, or no room for one more.
         """
         num_characters = sum(len(turn.content) for turn in self.turns)
         if num_characters < LONG_BYTES:
-            return self._encode(tokenizer)
-        return await asyncio.to_thread(self._encode, tokenizer)
+            return self._encode(self._pieces(tokenizer), tokenizer, context_tokens)
+        return await asyncio.to_thread(self._encode_long, tokenizer, context_tokens)
 
-    def _encode(self, tokenizer: Tokenizer) -> list[int]:
+    def _encode_long(self, tokenizer: Tokenizer, context_tokens: int | None) -> list[int]:
+        pieces = self._pieces(tokenizer)
+        if context_tokens is not None:
+            fewest = sum(
+                1 if isinstance(piece, int) else tokenizer.fewest_tokens(piece) for piece in pieces
+            )
+            self._check_room(f"at least {fewest}", fewest, context_tokens)
+        return self._encode(pieces, tokenizer, context_tokens)
+
+    def _encode(
+        self, pieces: list[str | int], tokenizer: Tokenizer, context_tokens: int | None
+    ) -> list[int]:
+        tokens = tokenizer.encode_pieces(pieces)
+        if context_tokens is not None:
+            if not tokens:
+                raise InvalidValue(self.field, "no tokens", "an input of at least one token")
+            self._check_room(f"{len(tokens)}", len(tokens), context_tokens)
+        return tokens
+
+    def _check_room(self, shown: str, num_tokens: int, context_tokens: int) -> None:
+        if num_tokens >= context_tokens:
+            raise InvalidValue(
+                self.field,
+                f"{shown} prompt tokens",
+                f"at most {context_tokens - 1} prompt tokens (context_tokens is {context_tokens})",
+            )
+
+    def _pieces(self, tokenizer: Tokenizer) -> list[str | int]:
         if self.is_prompt:
-            return tokenizer.encode(self.turns[0].content)
+            return [self.turns[0].content]
         if not tokenizer.has_chat_template:
             field = "messages" if self.field == "messages" else "input"
             raise InvalidValue(field, "messages", "a prompt: this model has no chat template")
         try:
-            return tokenizer.chat([{"role": t.role, "content": t.content} for t in self.turns])
+            return tokenizer.chat_pieces(
+                [{"role": turn.role, "content": turn.content} for turn in self.turns]
+            )
         except InvalidValue as error:
             raise InvalidValue(self.field, error.value, error.allowed) from error
 

@@ -39,9 +39,11 @@ async def texts_to_score(
             raise InvalidValue(f"inputs[{i}].text", "", "at least one character")
 
     def encode() -> list[TextTokens]:
-        texts = [_to_score(i, one, tokenizer) for i, one in enumerate(request.inputs)]
-        _check_sizes("inputs", texts, context_tokens)
-        return texts
+        room = _Room("inputs", tokenizer, context_tokens)
+        for i, one in enumerate(request.inputs):
+            room.check_bytes(i, one.context, one.text)
+            room.take(i, _to_score(i, one, tokenizer))
+        return room.taken
 
     return await _off_the_loop_if_long(request.ByteSize(), encode)
 
@@ -59,9 +61,11 @@ async def texts_to_embed(
             raise InvalidValue(f"texts[{i}]", "", "at least one character")
 
     def encode() -> list[TextTokens]:
-        texts = [TextTokens(tokenizer.encode(text), 1, 0) for text in request.texts]
-        _check_sizes("texts", texts, context_tokens)
-        return texts
+        room = _Room("texts", tokenizer, context_tokens)
+        for i, text in enumerate(request.texts):
+            room.check_bytes(i, text)
+            room.take(i, TextTokens(tokenizer.encode(text), 1, 0))
+        return room.taken
 
     return await _off_the_loop_if_long(request.ByteSize(), encode)
 
@@ -95,11 +99,32 @@ def _check_count(field: str, count: int) -> None:
         raise InvalidValue(field, f"{count} texts", f"1 to {MAX_TEXTS} texts")
 
 
-def _check_sizes(field: str, texts: list[TextTokens], context_tokens: int) -> None:
-    for i, text in enumerate(texts):
-        if not 1 <= len(text.tokens) <= context_tokens:
-            allowed = f"1 to {context_tokens} tokens (the context)"
-            raise InvalidValue(f"{field}[{i}]", f"{len(text.tokens)} tokens", allowed)
-    total = sum(len(text.tokens) for text in texts)
-    if total > MAX_BATCH_TOKENS:
-        raise InvalidValue(field, f"{total} tokens", f"at most {MAX_BATCH_TOKENS} together")
+class _Room:
+    """What a batch may hold, checked text by text: what does not fit is not all encoded first."""
+
+    def __init__(self, field: str, tokenizer: Tokenizer, context_tokens: int) -> None:
+        self.taken: list[TextTokens] = []
+        self._num_tokens = 0
+        self._field = field
+        self._tokenizer = tokenizer
+        self._context_tokens = context_tokens
+
+    def check_bytes(self, i: int, *parts: str) -> None:
+        """Refuse the text `i` if so many bytes cannot fit, whatever their tokens are."""
+        if sum(len(part) for part in parts) >= LONG_BYTES:
+            fewest = sum(self._tokenizer.fewest_tokens(part) for part in parts)
+            if fewest > self._context_tokens:
+                raise self._too_long(i, f"at least {fewest}")
+
+    def take(self, i: int, text: TextTokens) -> None:
+        if not 1 <= len(text.tokens) <= self._context_tokens:
+            raise self._too_long(i, f"{len(text.tokens)}")
+        self.taken.append(text)
+        self._num_tokens += len(text.tokens)
+        if self._num_tokens > MAX_BATCH_TOKENS:
+            shown = f"{self._num_tokens} tokens in the first {i + 1}"
+            raise InvalidValue(self._field, shown, f"at most {MAX_BATCH_TOKENS} together")
+
+    def _too_long(self, i: int, shown: str) -> InvalidValue:
+        allowed = f"1 to {self._context_tokens} tokens (the context)"
+        return InvalidValue(f"{self._field}[{i}]", f"{shown} tokens", allowed)

@@ -47,6 +47,42 @@ def oracle(directory: Path) -> transformers.PreTrainedTokenizerFast:
     return transformers.PreTrainedTokenizerFast.from_pretrained(directory)
 
 
+@given(text=st.text(max_size=200))
+def test_no_text_has_fewer_tokens_than_its_bytes_tell(tiny_tokenizer: Tokenizer, text: str) -> None:
+    assert tiny_tokenizer.fewest_tokens(text) <= len(tiny_tokenizer.encode(text))
+
+
+def test_bytes_tell_the_fewest_tokens_by_the_longest_of_them(directory: Path) -> None:
+    tokenizer = Tokenizer(directory)
+    ordinary = set(range(tokenizer.vocab_size)) - tokenizer.special_ids
+    longest = max((tokenizer.token_bytes(i) for i in ordinary), key=len)
+    repeated = longest.decode() * 50
+    assert tokenizer.fewest_tokens(repeated) == 50
+    for text in (*TEXTS, repeated):
+        assert tokenizer.fewest_tokens(text) <= len(tokenizer.encode(text))
+    assert tokenizer.fewest_tokens("x") == 1
+
+
+@pytest.mark.parametrize(
+    ("part", "text", "fewest"),
+    [
+        # Composed first: five bytes are two.
+        ({"normalizer": {"type": "NFC"}}, "e\u0301" * 10, 20),
+        # What a token of these stands for is not told by its bytes.
+        ({"decoder": {"type": "Fuse"}}, "x" * 10, 0),
+    ],
+)
+def test_bytes_tell_nothing_that_the_tokenizer_does_not_keep(
+    tmp_path: Path, part: dict[str, object], text: str, fewest: int
+) -> None:
+    directory = shutil.copytree(zoo.locate("tiny", tmp_path / "cache"), tmp_path / "changed")
+    path = directory / "tokenizer.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **part}))
+    tokenizer = Tokenizer(directory)
+    assert tokenizer.fewest_tokens(text) == fewest
+    assert fewest <= len(tokenizer.encode(text))
+
+
 def test_ids_and_texts_are_those_of_transformers(
     directory: Path, oracle: transformers.PreTrainedTokenizerFast
 ) -> None:
