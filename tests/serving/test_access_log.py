@@ -11,7 +11,12 @@ from riverrun.client import Client
 from riverrun.errors import RequestFailed
 from serving.call import Call, RequestIds, answering
 from tests.serving.published import Published
-from tests.serving.running_server import RunningServer, running_server, wait_for
+from tests.serving.running_server import (
+    RunningServer,
+    running_server,
+    slowed_engine,
+    wait_for,
+)
 
 PROMPT = "a prompt that nobody else may read"
 
@@ -79,24 +84,48 @@ def test_times_are_counted_by_the_age_of_the_version(published: Published) -> No
             assert server.metric(name.format("queue")) == 1
             assert server.metric(name.format("first_token"), {"version": "live"}) == 1
             assert server.metric(name.format("between_tokens"), {"version": "live"}) == 3
-            labels = {"version": "live", "code": "OK"}
-            wait_for(lambda: server.metric(name.format("answer"), labels) == 1, "counted")
-            stream = client.stream("x", max_tokens=200)
-            pieces = iter(stream)
-            next(pieces)
-            published.publish(2)
-            wait_for(lambda: client.status().swaps == 1, "swapped")
-            published.publish(3)
-            wait_for(lambda: client.status().swaps == 2, "swapped again")
+            wait_for(lambda: ages_of(server, name.format("answer")) == {"live"}, "counted")
+            seen = {"live"}
+            with slowed_engine(0.02):
+                stream = client.stream("x", max_tokens=240)
+                pieces = iter(stream)
+                next(pieces)
+                for step, age in ((2, "previous"), (3, "older")):
+                    published.publish(step)
+                    seen.add(age)
+                    wait_for(lambda: ages_of(server, name.format("between_tokens")) == seen, age)
             list(pieces)
-            client.generate("x", max_tokens=2)
-        found = {
-            sample.labels["version"]
-            for metric in server.running.registry.collect()
-            for sample in metric.samples
-            if sample.name.startswith("riverrun_serving_") and "version" in sample.labels
-        }
-    assert found <= {"live", "previous", "older"}, "three label values for however many versions"
+            wait_for(lambda: ages_of(server, name.format("answer")) == {"live", "older"}, "counted")
+        assert ages_of(server, name.format("between_tokens")) == seen
+        assert ages_of(server, name.format("first_token")) == {"live"}
+
+
+def test_the_time_of_an_answer_is_counted_by_the_code_that_ended_it(
+    published: Published, server: RunningServer, client: Client
+) -> None:
+    name = "riverrun_serving_answer_seconds_count"
+    client.generate("x", max_tokens=2)
+    with slowed_engine(0.05), pytest.raises(RequestFailed) as failed:
+        client.generate("x", max_tokens=240, timeout_s=2.0)
+    assert failed.value.code == "DEADLINE_EXCEEDED"
+    counted = {"OK": 1, "DEADLINE_EXCEEDED": 1}
+    wait_for(
+        lambda: all(
+            server.metric(name, {"version": "live", "code": code}) == count
+            for code, count in counted.items()
+        ),
+        "both, each under its code",
+    )
+
+
+def ages_of(server: RunningServer, name: str) -> set[str]:
+    """Versions under which anything was counted."""
+    return {
+        sample.labels["version"]
+        for metric in server.running.registry.collect()
+        for sample in metric.samples
+        if sample.name == name and sample.value
+    }
 
 
 def test_a_wait_for_a_version_is_no_wait_for_a_row(
