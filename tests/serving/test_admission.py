@@ -7,6 +7,7 @@ import pytest
 
 from riverrun.client import AnswerStream, Client
 from riverrun.errors import RequestFailed
+from serving.engine import RETRY_AFTER_S
 from tests.serving.published import Published
 from tests.serving.running_server import RunningServer, held_engine, running_server, wait_for
 
@@ -58,6 +59,36 @@ def test_more_than_the_queue_holds_is_refused_at_once_with_a_time_to_wait(
             ):
                 impatient.generate("one too many")
             assert time.monotonic() - started < 5
+def test_more_tokens_than_may_be_open_are_refused_at_once_with_a_time_to_wait(
+    published: Published,
+) -> None:
+    published.publish(1)
+    with (
+        running_server(published.root, max_rows=1, max_waiting_tokens=100) as server,
+        Client(server.wait_ready(), timeout_s=60, retries=0) as client,
+        held_engine(),
+        contextlib.ExitStack() as stack,
+    ):
+        # One row of 256 tokens and 100 beyond; a prompt's tokens are its bytes.
+        for i, max_tokens in enumerate((240, 90)):
+            stack.callback(client.stream(f"held {i}", max_tokens=max_tokens).cancel)
+            wait_for(lambda i=i: client.status().load.waiting == i + 1, "in the queue")
+        refused(client, "too many", max_tokens=10)
+        stack.callback(client.stream("fits", max_tokens=8).cancel)
+        wait_for(lambda: client.status().load.waiting == 3, "in the queue")
+
+
+def refused(client: Client, prompt: str, max_tokens: int = 128) -> float:
+    """A request that is not taken and told when to come again; how soon, in seconds."""
+    started = time.perf_counter()
+    with pytest.raises(RequestFailed) as failed:
+        client.generate(prompt, max_tokens=max_tokens)
+    took_s = time.perf_counter() - started
+    assert (failed.value.code, failed.value.reason) == ("RESOURCE_EXHAUSTED", "OVERLOADED")
+    assert failed.value.retry_after_s == RETRY_AFTER_S
+    return took_s
+
+
             assert failed.value.code == "RESOURCE_EXHAUSTED"
             assert failed.value.retry_after_s
         wait_for(lambda: client.status().load.rows + client.status().load.waiting == 0, "freed")
