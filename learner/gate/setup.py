@@ -29,6 +29,13 @@ def examiner_of(
     own = from_files(settings.gate.probe_files)
     groups = built_in()
     is_scratch = kind == "scratch"
+    for group in sorted([] if is_scratch else own.keys() & groups.keys()):
+        log.warning(
+            "probe group %s: %d tasks of gate.probe_files in place of the %d that come along",
+            group,
+            len(own[group]),
+            len(groups[group]),
+        )
     scorer = Scorer(assembly.framing, Surprise(assembly.framing, assembly.recipe))
     margin = assembly.recipe.deferral_margin
     if settings.gate.control_file is not None:

@@ -11,6 +11,7 @@ Knows nothing of models. Called by `examiner.py`.
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -58,6 +59,8 @@ Groups = dict[str, list[Task]]
 GENERAL = ("knowledge", "reasoning")
 """Groups that the knowledge budget counts."""
 GUARDRAILS = "guardrails"
+GROUP = re.compile("[a-z_]*[a-z][a-z_]*")
+"""What rules can name (`settings/gate_rules.py`)."""
 
 
 def built_in() -> Groups:
@@ -99,8 +102,10 @@ def _read(data: bytes, group: str, place: str) -> list[tuple[str, Task]]:
             told = line[:80].decode(errors="replace")
             raise InvalidValue(f"{place}, line {number}", told, "texts that are not empty")
         name = task.group or group
-        if not name.replace("_", "").isalpha() or name != name.lower():
-            raise InvalidValue(f"{place}, line {number}", name, "a group of letters and `_`")
+        if GROUP.fullmatch(name) is None:
+            raise InvalidValue(
+                f"{place}, line {number}", name, "a group of letters from a to z and `_`"
+            )
         found.append((name, task))
     return found
 

@@ -5,13 +5,18 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from learner.assembly import Assembly
 from learner.gate.purse import Purse
+from learner.gate.setup import examiner_of
 from learner.probes.examiner import Examiner
 from learner.probes.scoring import Scorer, passed
 from learner.probes.tasks import Cloze, Prose, Question, Task, Tendency, built_in, from_files
+from learner.recipe import Kind
 from learner.watch.surprise import Surprise
 from riverrun.errors import InvalidValue
 from riverrun.metrics import LearnerMetrics
+from riverrun.settings import GateSettings, Settings
+from riverrun.settings.gate_rules import parse
 from riverrun.tokenizer import Tokenizer
 from tests.learner import fakes
 
@@ -46,6 +51,8 @@ def test_the_built_in_groups_are_whole() -> None:
         ('{"kind": "text", "text": "a", "colour": 1}', "colour"),
         ('{"kind": "text", "text": ""}', "not empty"),
         ('{"kind": "text", "text": "a", "group": "A 1"}', "letters"),
+        ('{"kind": "text", "text": "a", "group": "größe"}', "from a to z"),
+        ('{"kind": "text", "text": "a", "group": "__"}', "letters"),
     ],
 )
 def test_a_wrong_line_is_named(tmp_path: Path, line: str, named: str) -> None:
@@ -64,6 +71,29 @@ def test_files_of_ones_own_are_groups(tmp_path: Path) -> None:
     assert from_files([file]) == {"my_shop": [Prose("a")], "x": [Prose("b", "x")]}
     with pytest.raises(InvalidValue, match="probe_files"):
         from_files([tmp_path / "none.jsonl"])
+
+
+def test_a_file_whose_name_no_rule_can_say_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "größe.jsonl"
+    file.write_text('{"kind": "text", "text": "a"}')
+    with pytest.raises(InvalidValue, match="from a to z"):
+        from_files([file])
+    for group in built_in():
+        assert parse(f"when lost.{group} > 0 then hold")
+
+
+@pytest.mark.parametrize("kind", ["pretrained", "scratch"])
+def test_a_group_in_place_of_one_that_comes_along_is_told_of(
+    tmp_path: Path, tokenizer: Tokenizer, caplog: pytest.LogCaptureFixture, kind: Kind
+) -> None:
+    file = tmp_path / "style.jsonl"
+    file.write_text('{"kind": "text", "text": "a"}\n{"kind": "text", "text": "b"}')
+    settings = Settings(gate=GateSettings(probe_files=(file,)))
+    assembly = Assembly(fakes.RECIPE, 7, fakes.model(), tokenizer)
+    examiner_of(settings, kind, assembly, LearnerMetrics(CollectorRegistry()))
+    told = "probe group style: 2 tasks of gate.probe_files in place of the 10 that come along"
+    # Of a model that starts from nothing, none that come along are asked.
+    assert [one.getMessage() for one in caplog.records] == [told] * (kind == "pretrained")
 
 
 def test_scores_are_the_same_alone_and_together_and_learning_moves_them(
