@@ -111,7 +111,7 @@ class Loop:
             self._learn(arrivals)
         if not is_paused and self._learn_released():
             pass
-        elif not is_paused and not arrivals and len(self.state.rehearsal):
+        elif not is_paused and not arrivals and self._rehearses:
             self._learn([])
         elif not arrivals and self.promotion.has_unpublished:
             self.promotion.publish("nothing is left to learn")
@@ -120,13 +120,17 @@ class Loop:
         self._checkpoint_written()
         self._observe()
 
+    @property
+    def _rehearses(self) -> bool:
+        return len(self.state.rehearsal) > 0 and not self.state.gate.stops_rehearsal
+
     # New text
 
     def _arrivals(self) -> list[Arrival]:
         """The documents of the next step: what has come, up to a step's size."""
         limit = self.stepper.recipe.max_step_tokens
         is_busy = (
-            len(self.state.rehearsal) > 0
+            self._rehearses
             or self.promotion.can_publish
             or self.state.quarantine.is_releasing
         )

@@ -14,13 +14,13 @@ from collections.abc import Mapping
 
 def budget_used(
     numbers: Mapping[str, float], max_control_ratio: float, min_general_share: float
-) -> float | None:
-    """0: nothing was lost; 1: as much as may be. None where neither was measured."""
-    parts = []
+) -> float:
+    """0: nothing was lost, that is known of; 1: as much as may be."""
+    parts = [0.0]
     if (ratio := numbers.get("control_ratio")) is not None:
         parts.append((ratio - 1) / (max_control_ratio - 1))
     if (share := numbers.get("general_share")) is not None:
         num_tasks = numbers.get("general_tasks", math.inf)
         by_chance = 0.5 / math.sqrt(num_tasks)
         parts.append((1 - share - by_chance) / (1 - min_general_share))
-    return max(0.0, *parts) if parts else None
+    return max(parts)

@@ -133,10 +133,10 @@ class Gate:
             found = examiner.examine(state, weights, self.purse)
             numbers |= found.numbers
             self._abilities |= found.abilities
-        used = budget_used(
+        numbers["budget_used"] = budget_used(
             numbers, self._settings.max_control_ratio, self._settings.min_general_share
         )
-        return numbers if used is None else numbers | {"budget_used": used}
+        return numbers
 
     def _on_held_out(
         self, state: State, weights: Mapping[str, Tensor], numbers: dict[str, float]

@@ -73,6 +73,12 @@ class Record:
         facts.num_roll_backs += 1
         facts.streaks, facts.blamed, facts.came, facts.num_held = {}, {}, {}, 0
 
+    @property
+    def stops_rehearsal(self) -> bool:
+        """Until the next version is judged: what has become due since the last one waits."""
+        last = self.facts.last
+        return last is not None and any(a.kind == "stop_rehearsal" for a in last.actions)
+
     def pending(self, step: int) -> Decided | None:
         """The decision on the state after `step`, if it was made already."""
         last = self.facts.last

@@ -54,7 +54,7 @@ def verdict(
             elif name == "roll_back":
                 if comes:
                     kind = "roll_back"
-            elif comes:
+            elif stays if name == "stop_rehearsal" else comes:
                 _add(found.actions, name, factor, blamed)
     return found._replace(kind=kind)
 

@@ -27,12 +27,16 @@ RULES = (
     "then lower_rate 0.5, reset_optimizer",
     # A stall with steep gradients: the updates do not add up. With flat ones: a push.
     "when findings.plateau > 0 and rate_factor > 0.2 then lower_rate 0.5",
-    "when findings.saddle > 0 then reset_optimizer, rewarm_rate",
+    "when findings.saddle > 0 and budget_used <= 0.6 then reset_optimizer, rewarm_rate",
     "when findings.vanishing > 0 then reset_optimizer",
-    # Once it is well again for long, the rate comes back.
-    "when rate_factor < 1 and worst_ratio <= 1.005 for 16 versions then rewarm_rate",
-    # Old knowledge: slow down, stop repeating, serve no more, in this order.
-    "when budget_used > 0.6 for 2 versions then lower_rate 0.5",
+    # Once it is well again for long, the rate comes back; also where no text is held out yet.
+    "when rate_factor < 1 and budget_used <= 0.6 and worst_ratio <= 1.005 for 16 versions "
+    "then rewarm_rate",
+    "when rate_factor < 1 and budget_used <= 0.6 and learned_ratio <= 1.005 for 16 versions "
+    "then rewarm_rate",
+    # Old knowledge: slow down, stop repeating, serve no more, in this order. A rate below a tenth
+    # saves nothing more, and new text would not be learned.
+    "when budget_used > 0.6 and rate_factor > 0.1 for 2 versions then lower_rate 0.5",
     "when budget_used > 0.9 then stop_rehearsal",
     "when budget_used > 1 then hold",
     # What must never be said, and must still be known.

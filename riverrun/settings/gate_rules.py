@@ -5,10 +5,10 @@
     ACTION     hold, roll_back, lower_rate FACTOR, rewarm_rate, reset_optimizer, quarantine,
                stop_rehearsal
 
-`hold` and `roll_back` concern the version that is judged, each time that the conditions hold. The
-other actions are done when they come to hold and not again before they ceased; with `for N
-versions`, when they have held for N judged versions in a row, and after N more again. So is
-`roll_back`. A number that was not measured makes no condition hold.
+`hold` and `stop_rehearsal` last as long as the conditions hold: each version that is judged is
+held, and nothing is rehearsed until one is judged without. The other actions are done when they
+come to hold and not again before they ceased; with `for N versions`, when they have held for N
+judged versions in a row, and after N more again. A number that was not measured makes no condition hold.
 
 Knows nothing of where numbers come from. Called by the settings and by `learner/gate/rules.py`.
 """
@@ -31,7 +31,8 @@ NUMBERS = {
     "held_out_bits_per_byte": "Loss of the candidate on held-out text.",
     "control_ratio": "Perplexity of control text over the untouched model's.",
     "general_share": "Knowledge probes passed over those that the untouched model passed.",
-    "budget_used": "Of the loss of old knowledge that the operator allows; 1: all of it.",
+    "budget_used": "Of the loss of old knowledge that the operator allows; 1: all of it, 0 also "
+    "where it is not measured.",
     "forgetting": "Mean forgetting of older buckets at the last full evaluation, bits a byte.",
     "prequential_bits_per_byte": "Loss of the last new text before it was learned.",
     "non_finite": "Steps skipped since the last judged version: loss or gradient not finite.",
