@@ -3,7 +3,8 @@
 What a slow reader has not fetched is joined into one, up to `max_unread` tokens and alternatives;
 beyond that the answer is given up: what has gathered goes, and its row is freed. A switch of
 weights parts what is before it from what is after. Only the event loop touches a mailbox: the
-engine's thread hands over by `call_soon_threadsafe`. Called by `serving/services/generation.py`.
+engine's thread hands over by `call_soon_threadsafe`. Called by `serving/services/generation.py` and
+`serving/http/`.
 """
 
 import asyncio
@@ -15,6 +16,12 @@ from riverrun.errors import SlowReader
 from serving.sequence import Delta, Switch, TokenLogprob
 
 MAX_UNREAD = 4096
+
+
+def unread_for(timeout_s: float) -> SlowReader:
+    """What a client is told whose message waited for so long to be read."""
+    said = f"nothing was read for {timeout_s:g} s (serving.send_timeout_s)"
+    return SlowReader(f"{said}: the answer ends here")
 
 
 @dataclass(slots=True)

@@ -12,11 +12,13 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from riverrun.errors import InvalidValue
+from riverrun.errors import InvalidValue, SlowReader
 from serving.call import current_call
 from serving.http.fields import parsed
 from serving.http.requests import Asked, chat_of, completion_of
+from serving.http.sending import sending
 from serving.http.shapes import ChatShape, CompletionShape, Shape, usage
+from serving.mailbox import Mailbox
 from serving.sequence import End, TokenLogprob
 from serving.services.generation import answer
 from serving.state import State
@@ -56,10 +58,16 @@ class Answers:
         most = asked.default_max_tokens or engine.cache.context_tokens
         if asked.wait_s is not None:
             current_call().deadline = time.monotonic() + asked.wait_s
-        async with aclosing(answer(self._state, asked.request, most)) as deltas:
-            if asked.streams:
-                return await _stream(request, asked, shape, deltas)
-            return await _whole(asked, shape, deltas)
+        settings = self._state.settings.serving
+        mailbox = Mailbox(settings.max_unread_tokens)
+        async with aclosing(answer(self._state, asked.request, most, mailbox=mailbox)) as deltas:
+            if not asked.streams:
+                return await _whole(asked, shape, deltas)
+            try:
+                return await _stream(request, asked, shape, deltas, settings.send_timeout_s)
+            except SlowReader as error:
+                mailbox.give_up(error)
+                raise
 
 
 async def _whole(asked: Asked, shape: Shape, deltas: Any) -> web.Response:
@@ -83,8 +91,14 @@ async def _whole(asked: Asked, shape: Shape, deltas: Any) -> web.Response:
 
 
 async def _stream(
-    request: web.Request, asked: Asked, shape: Shape, deltas: Any
+    request: web.Request, asked: Asked, shape: Shape, deltas: Any, send_timeout_s: float
 ) -> web.StreamResponse:
+    """
+    send_timeout_s: for each event to be read.
+
+    Raises:
+        SlowReader: one was not.
+    """
     has_logprobs = asked.request.HasField("logprobs")
     response = web.StreamResponse()
     envelope: dict[str, Any] = {}
@@ -93,7 +107,8 @@ async def _stream(
         body = {**envelope, "choices": choices}
         if asked.includes_usage:
             body["usage"] = used
-        await response.write(event(encode(body)))
+        async with sending(request, send_timeout_s):
+            await response.write(event(encode(body)))
 
     async for delta in deltas:
         if not envelope:
@@ -120,8 +135,9 @@ async def _stream(
             await send([shape.piece("", None, reason)])
             if asked.includes_usage:
                 await send([], usage(delta.end))
-    await response.write(event(b"[DONE]"))
-    await response.write_eof()
+    async with sending(request, send_timeout_s):
+        await response.write(event(b"[DONE]"))
+        await response.write_eof()
     return response
 
 

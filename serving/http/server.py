@@ -5,6 +5,7 @@ token. Runs on serving's event loop. Called by `serving/main.py`.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ import grpc
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from riverrun.errors import InvalidValue, RiverrunError, UnknownModel
+from riverrun.errors import InvalidValue, RiverrunError, SlowReader, UnknownModel
 from serving.access_log import AccessLog
 from serving.call import Call, answering, new_request_id
 from serving.http.answers import STREAM, Answers, encode, event
@@ -27,6 +28,7 @@ from serving.http.errors import (
     status_of,
 )
 from serving.http.requests import ALIAS
+from serving.http.sending import sending
 from serving.requests.identifiers import identifier
 from serving.security.guard import Guard, check, is_loopback
 from serving.server import reached_at
@@ -42,6 +44,9 @@ CUT_AFTER_S = 0.25
 SERVER = "riverrun"
 """Instead of the library and its version."""
 
+GONE = (ConnectionError, SlowReader)
+"""A client who went, or was cut off, cannot be told what is wrong; aiohttp sees that he is gone."""
+
 KEEPALIVE_S = 75.0
 """Above the 60 s after which common balancers drop a silent connection themselves."""
 
@@ -55,6 +60,7 @@ class HttpServer:
         self._access_log = access_log
         settings = state.settings.serving
         self._host, self._port = settings.host, port
+        self._send_timeout_s = settings.send_timeout_s
         self._model = model_name(state.model)
         self._started_s = state.started_ms // 1000
         # Where nobody has to prove himself, a web page must not get here by a name of its own.
@@ -62,7 +68,7 @@ class HttpServer:
 
         @web.middleware
         async def observed(request: web.Request, handler: Handler) -> web.StreamResponse:
-            return await self._observed(request, handler)
+            return await self._sent(request, await self._observed(request, handler))
 
         app = web.Application(client_max_size=settings.max_message_bytes, middlewares=[observed])
         answers = Answers(state, self._model)
@@ -162,6 +168,14 @@ class HttpServer:
             response.headers["Server"] = SERVER
         return response
 
+    async def _sent(self, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+        """The same, once it is with the client; aiohttp would wait for him without end."""
+        with contextlib.suppress(*GONE):
+            async with sending(request, self._send_timeout_s):
+                await response.prepare(request)
+                await response.write_eof()
+        return response
+
     async def _checked(
         self, request: web.Request, handler: Handler, call: Call
     ) -> web.StreamResponse:
@@ -201,8 +215,10 @@ class HttpServer:
         begun = request.get(STREAM)
         if begun is None:
             return code, _json(body, status, headers)
-        await begun.write(event(encode(body)))
-        await begun.write_eof()
+        with contextlib.suppress(*GONE):
+            async with sending(request, self._send_timeout_s):
+                await begun.write(event(encode(body)))
+                await begun.write_eof()
         return code, begun
 
 

@@ -10,14 +10,13 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from riverrun.errors import SlowReader
 from riverrun.store import Manifest
 from riverrun.tokenizer import Tokenizer
 from riverrun.v1 import generation_pb2 as pb
 from riverrun.v1 import generation_pb2_grpc as rpc
 from serving.call import Call, current_call
 from serving.deferral import weights_for
-from serving.mailbox import Mailbox
+from serving.mailbox import Mailbox, unread_for
 from serving.replies import Reply
 from serving.requests.generate import DEFAULT_MAX_TOKENS, GenerateRequest, sequence_of
 from serving.requests.inputs import input_of
@@ -167,8 +166,7 @@ class Generation(rpc.GenerationServicer):
         timeout_s = self._state.settings.serving.send_timeout_s
 
         def give_up() -> None:
-            said = f"nothing was read for {timeout_s:g} s (serving.send_timeout_s)"
-            mailbox.give_up(SlowReader(f"{said}: the answer ends here"))
+            mailbox.give_up(unread_for(timeout_s))
 
         timer = asyncio.get_running_loop().call_later(timeout_s, give_up)
         try:
