@@ -1,6 +1,7 @@
-"""Clients that are not ours: by reflection (buf curl, grpcurl, ghz) and in another language (Node).
+"""Clients that are not ours: by reflection (buf curl, grpcurl, ghz), generated (Go), loaded (Node).
 
-grpcurl and ghz run where they are installed. The Node client needs its two packages:
+grpcurl and ghz run where they are installed. The Go client is generated and built where there is
+Go and its modules can be had. The Node client needs its two packages:
 
     npm install --prefix DIRECTORY @grpc/grpc-js @grpc/proto-loader
     TEST_NODE_MODULES=DIRECTORY/node_modules pytest tests/serving/test_interop.py
@@ -22,6 +23,7 @@ from tests.serving.running_server import RunningServer
 
 ROOT = Path(__file__).parents[2]
 BUF = Path(sys.executable).with_name("buf")
+GO_CLIENT = Path(__file__).parent / "interop" / "go_client"
 CLIENT_JS = Path(__file__).parent / "interop" / "client.js"
 SERVICES = ("Generation", "Model", "Feedback", "Admin")
 
@@ -83,7 +85,61 @@ def test_ghz_drives_the_load_bench_by_reflection(server: RunningServer) -> None:
     assert 0 < found.p50_s <= found.p99_s
 
 
-def test_a_client_in_another_language_gets_the_same(
+@pytest.fixture(scope="module")
+def go_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program, built on what the protos give; 40 s of a core where nothing was built before."""
+    go = program("go")
+    directory = tmp_path_factory.mktemp("go") / "client"
+    shutil.copytree(GO_CLIENT, directory)
+    env = {**os.environ, "GOBIN": str(directory / "bin"), "GOTOOLCHAIN": "local"}
+
+    def build(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=directory, env=env, capture_output=True, text=True, timeout=250
+        )
+
+    fetched = build(go, "mod", "download")
+    if fetched.returncode:
+        pytest.skip(f"the Go client's modules are not to be had: {fetched.stderr[-200:].strip()}")
+    protos = sorted((ROOT / "protos").rglob("*.proto"))
+    arguments = [f"-I{ROOT / 'protos'}", *map(str, protos)]
+    for plugin in ("go", "go-grpc"):
+        arguments += [
+            f"--plugin=protoc-gen-{plugin}={directory / 'bin' / f'protoc-gen-{plugin}'}",
+            f"--{plugin}_out={directory}",
+            f"--{plugin}_opt=paths=source_relative",
+        ]
+        for proto in protos:
+            name = proto.relative_to(ROOT / "protos")
+            arguments.append(f"--{plugin}_opt=M{name}=riverrun.test/client/{name.parent}")
+    for command in (
+        (go, "install", "tool"),
+        (sys.executable, "-m", "grpc_tools.protoc", *arguments),
+        (go, "build", "-o", "client", "."),
+    ):
+        built = build(*command)
+        assert built.returncode == 0, built.stdout + built.stderr
+    return directory / "client"
+
+
+@pytest.mark.timeout(600)
+def test_a_generated_client_in_go_gets_the_same(
+    published: Published, go_client: Path, server: RunningServer
+) -> None:
+    version, text = right_answer(published)
+    said: Any = json.loads(run(str(go_client), server.address, "the river"))
+    assert (said["text"], said["version"], said["scoredBy"]) == (text, version, version)
+    assert said["requestId"]
+    logprobs = published.logprobs(version, published.tokenizer.encode("the river"))
+    assert said["logLikelihood"] == pytest.approx(sum(logprobs), rel=1e-4)
+    assert said["refused"] == {
+        "code": "InvalidArgument",
+        "reason": "INVALID_FIELD",
+        "field": "sampling.temperature",
+    }
+
+
+def test_a_client_in_node_that_loads_the_protos_gets_the_same(
     published: Published, server: RunningServer
 ) -> None:
     modules = os.environ.get("TEST_NODE_MODULES")
