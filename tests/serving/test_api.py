@@ -15,6 +15,7 @@ from riverrun.client.failures import request_failed
 from riverrun.errors import InvalidValue, RequestFailed
 from riverrun.receipt import Receipt
 from riverrun.records import Span
+from riverrun.v1 import model_pb2
 from riverrun.v1.generation_pb2 import (
     VERSION_MODE_FOLLOW,
     EmbedRequest,
@@ -262,12 +263,35 @@ def test_versions_are_listed_page_by_page_while_more_are_published(
     assert all(one.has_weights and len(one.sha256) == 64 for one in found)
     assert client.version(ids[3]).version.id == ids[3]
     assert client.version().version.id == ids[0]
-    with pytest.raises(RequestFailed, match="no version") as failed:
-        client.version("nobody-1-x")
-    assert failed.value.code == "NOT_FOUND"
-    with pytest.raises(RequestFailed) as failed:
-        client.version("../../etc/passwd")
-    assert (failed.value.code, failed.value.field) == ("INVALID_ARGUMENT", "id")
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "code", "field"),
+    [
+        ("ListVersions", {"page_size": 1001}, "INVALID_ARGUMENT", "page_size"),
+        ("ListVersions", {"page_token": "../../etc/passwd"}, "INVALID_ARGUMENT", "page_token"),
+        ("ListVersions", {"page_token": "test-000009-00000000"}, "INVALID_ARGUMENT", "page_token"),
+        ("GetVersion", {"id": "../../etc/passwd"}, "INVALID_ARGUMENT", "id"),
+        ("GetVersion", {"id": "x" * 129}, "INVALID_ARGUMENT", "id"),
+        ("GetVersion", {"id": "test-000009-00000000"}, "NOT_FOUND", None),
+        ("TraceVersion", {"id": "../../etc/passwd"}, "INVALID_ARGUMENT", "id"),
+        ("TraceVersion", {"id": "test-000009-00000000"}, "NOT_FOUND", None),
+        ("TraceVersion", {"max_versions": 100_001}, "INVALID_ARGUMENT", "max_versions"),
+        ("WatchStatus", {"interval_ms": 9}, "INVALID_ARGUMENT", "interval_ms"),
+        ("WatchStatus", {"interval_ms": 60_001}, "INVALID_ARGUMENT", "interval_ms"),
+    ],
+)
+def test_what_cannot_be_asked_of_the_model_names_its_field(
+    server: RunningServer, method: str, arguments: dict[str, Any], code: str, field: str | None
+) -> None:
+    request = getattr(model_pb2, f"{method}Request")(**arguments)
+    with grpc.insecure_channel(server.address) as channel:
+        call = getattr(Stubs(channel).model, method)
+        streams = isinstance(call, grpc.UnaryStreamMultiCallable)
+        with pytest.raises(grpc.RpcError) as failed:
+            next(call(request, timeout=60)) if streams else call(request, timeout=60)
+    failure = request_failed(failed.value)
+    assert (failure.code, failure.field) == (code, field)
 
 
 def test_a_trace_follows_the_parents_to_their_spans(published: Published, client: Client) -> None:
