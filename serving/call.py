@@ -18,6 +18,7 @@ class Call:
 
     by: the name of the caller's token; empty where there are none.
     peer: his connection, as gRPC writes it: `ipv4:127.0.0.1:50312`.
+    address: where he is, of a front whose callers open a connection for each call; else empty.
     deadline: until when he waits, monotonic seconds; None without one.
     version: what answers, once it is known; deferred: whether by its origin. The numbers are those
     of a whole answer.
@@ -26,6 +27,7 @@ class Call:
     request_id: str
     by: str = ""
     peer: str = ""
+    address: str = ""
     deadline: float | None = None
     version: str | None = None
     deferred: bool = False
@@ -34,8 +36,8 @@ class Call:
 
     @property
     def client(self) -> str:
-        """Between whom rows are shared: names of tokens, else connections."""
-        return self.by or self.peer
+        """Between whom rows are shared: names of tokens, else addresses, else connections."""
+        return self.by or self.address or self.peer
 
 
 _CALL: ContextVar[Call | None] = ContextVar("call", default=None)

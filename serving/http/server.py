@@ -144,7 +144,9 @@ class HttpServer:
         if route in ("healthz", "readyz"):
             return await handler(request)
         call = Call(
-            request.headers.get(REQUEST_ID_HEADER) or new_request_id(), peer=_peer_of(request)
+            request.headers.get(REQUEST_ID_HEADER) or new_request_id(),
+            peer=_peer_of(request),
+            address=request.remote or "",
         )
         started = time.perf_counter()
         code = grpc.StatusCode.OK
