@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import struct
 import time
 from typing import Any
@@ -14,13 +13,12 @@ import pytest
 from riverrun.client import Client
 from riverrun.errors import RequestFailed
 from riverrun.v1 import generation_pb2, generation_pb2_grpc
+from tests.serving.frames import GOAWAY, PING, PREFACE, SETTINGS, connected, frame, frames
 from tests.serving.published import Published
 from tests.serving.running_server import held_engine, running_server, wait_for
 
 NUM_STREAMS = int(os.environ.get("RIVERRUN_TEST_STREAMS", "2000"))
 """10,000 at full size, 16 s."""
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-SETTINGS, PING, GOAWAY = 4, 6, 7
 ENHANCE_YOUR_CALM = 11
 """RFC 9113, section 7."""
 
@@ -52,26 +50,13 @@ async def test_a_client_that_opens_thousands_of_streams_has_no_more_than_its_sha
             assert other.generate("x", max_tokens=2).completion_tokens
 
 
-def frames(connection: socket.socket) -> Any:
-    """The frames of an HTTP/2 connection, (type, payload), until it ends."""
-    file = connection.makefile("rb")
-    while len(head := file.read(9)) == 9:
-        length = int.from_bytes(head[:3], "big")
-        yield head[3], file.read(length)
-
-
-def frame(kind: int, payload: bytes = b"") -> bytes:
-    return len(payload).to_bytes(3, "big") + bytes([kind, 0]) + bytes(4) + payload
-
-
 def test_a_client_that_does_nothing_but_ping_is_sent_away(published: Published) -> None:
     published.publish(1)
     with running_server(published.root, max_streams=50) as server:
-        host, port = server.wait_ready().rsplit(":", 1)
-        with socket.create_connection((host, int(port)), timeout=20) as connection:
+        with connected(server.wait_ready()) as connection:
             connection.sendall(PREFACE + frame(SETTINGS))
             connection.sendall(frame(PING, bytes(8)) * 20)
-            found = dict(frames(connection))
+            found = {kind: payload for kind, _, payload in frames(connection)}
         assert GOAWAY in found
         assert struct.unpack(">I", found[GOAWAY][4:8]) == (ENHANCE_YOUR_CALM,)
         assert b"too_many_pings" in found[GOAWAY]
