@@ -41,6 +41,7 @@ DOMAIN = "riverrun"
 RETRY_AFTER_S = 1.0
 """Where the error itself does not know: about what a restart or a first version takes."""
 
+FACTS = ("field", "version", "nearest", "role", "live", "step", "present")
 Code = grpc.StatusCode
 
 
@@ -91,14 +92,16 @@ def retry_after_s(error: RiverrunError) -> float | None:
     return row_of(error).retry_after_s if own is None else own
 
 
+def facts_of(error: RiverrunError) -> dict[str, str]:
+    """What the error names, for programs: both fronts tell it by these names."""
+    values = {name: getattr(error, name, None) for name in FACTS}
+    return {name: value for name, value in values.items() if isinstance(value, str) and value}
+
+
 def details(error: RiverrunError, request_id: str) -> list[Message]:
     """What a client can act upon."""
     row = row_of(error)
-    metadata = {"request_id": request_id}
-    for name in ("field", "version", "nearest", "role", "live", "step", "present"):
-        value = getattr(error, name, None)
-        if isinstance(value, str) and value:
-            metadata[name] = value
+    metadata = {"request_id": request_id, **facts_of(error)}
     found: list[Message] = [
         error_details_pb2.ErrorInfo(reason=row.reason, domain=DOMAIN, metadata=metadata)
     ]

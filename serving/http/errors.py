@@ -5,12 +5,13 @@ The codes are those of `serving/status_codes.py`, so that both fronts blame the 
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import grpc
 
 from riverrun.errors import InvalidValue, RiverrunError, UnknownModel
-from serving.status_codes import retry_after_s, row_of
+from serving.status_codes import facts_of, retry_after_s, row_of
 
 Code = grpc.StatusCode
 
@@ -23,6 +24,8 @@ STATUS = {
     Code.UNAVAILABLE: 503,
     Code.DEADLINE_EXCEEDED: 504,
     Code.INTERNAL: 500,
+    # An answer that was ended; OpenAI's clients try a 409 again, and that is the thing to do.
+    Code.ABORTED: 409,
     # 409 and 501 are what they are called; OpenAI's clients would try both again, for nothing.
     Code.ALREADY_EXISTS: 400,
     Code.FAILED_PRECONDITION: 400,
@@ -32,7 +35,12 @@ STATUS = {
 CODES = {404: Code.NOT_FOUND, 405: Code.UNIMPLEMENTED, 413: Code.RESOURCE_EXHAUSTED}
 """Of what HTTP itself refuses; the rest is INVALID_ARGUMENT."""
 
-TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    409: "conflict_error",
+    429: "rate_limit_error",
+}
 
 
 def status_of(error: RiverrunError) -> int:
@@ -42,16 +50,22 @@ def status_of(error: RiverrunError) -> int:
 
 
 def body_of(error: RiverrunError) -> dict[str, Any]:
-    """`{"error": …}`; `param` is the field that is to blame."""
+    """`{"error": …}`; `param` is the field that is to blame, what else is known stands beside."""
     code = "model_not_found" if isinstance(error, UnknownModel) else row_of(error).reason.lower()
-    return error_body(status_of(error), str(error), code, getattr(error, "field", None))
+    facts = facts_of(error)
+    return error_body(status_of(error), str(error), code, facts.pop("field", None), facts)
 
 
 def error_body(
-    status: int, message: str, code: str | None, param: str | None = None
+    status: int,
+    message: str,
+    code: str | None,
+    param: str | None = None,
+    facts: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     kind = TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
-    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+    error = {"message": message, "type": kind, "param": param, "code": code}
+    return {"error": {**error, **(facts or {})}}
 
 
 def headers_of(error: RiverrunError) -> dict[str, str]:
