@@ -44,7 +44,7 @@ def test_before_the_first_version_it_listens_says_so_and_then_serves(published: 
         assert (status.state, status.version, status.model) == ("loading", None, "tiny")
         with pytest.raises(RequestFailed, match="no version yet") as failed:
             client.generate("too early")
-        assert failed.value.code == "UNAVAILABLE"
+        assert (failed.value.code, failed.value.retry_after_s) == ("UNAVAILABLE", 1)
         version = published.publish(1)
         assert server.wait_ready() == server.address
         assert health(server.address) == {SERVING}
@@ -121,7 +121,7 @@ def test_draining_finishes_what_is_open_and_refuses_what_is_new(published: Publi
             assert server.record().state == "draining"
             with pytest.raises(RequestFailed, match="drains") as failed:
                 client.generate("new")
-            assert failed.value.code == "UNAVAILABLE"
+            assert (failed.value.code, failed.value.retry_after_s) == ("UNAVAILABLE", 1)
         assert "".join(stream) == published.greedy(version, "open", 100)
         assert [status.state for status in watching][-1] == "draining"
     server.stop()
