@@ -188,12 +188,19 @@ async def test_the_asynchronous_client_does_all_that_the_other_does(
             await client.generate("x", temperature=-1)
 
 
-def test_the_process_drains_on_sigterm_and_forgets_its_record(published: Published) -> None:
-    published.publish(1)
+def test_the_process_finishes_an_open_stream_on_sigterm_and_forgets_its_record(
+    published: Published,
+) -> None:
+    version = published.publish(1)
+    prompts = (f"open {i}" for i in range(99))
+    prompt = next(one for one in prompts if len(published.greedy_ids(version, one, 150)) == 150)
+    # So slow that the stream is open when the signal comes.
     code = (
         "import sys; from pathlib import Path; from serving.main import run;"
         "from riverrun.settings import Settings;"
-        "run(Settings(data_dir=Path(sys.argv[1]), model='tiny', device='cpu'))"
+        "from tests.serving.running_server import slowed_engine\n"
+        "with slowed_engine(0.03):"
+        " run(Settings(data_dir=Path(sys.argv[1]), model='tiny', device='cpu'))"
     )
     root = Path(__file__).parents[2]
     process = subprocess.Popen(
@@ -206,10 +213,15 @@ def test_the_process_drains_on_sigterm_and_forgets_its_record(published: Publish
         record = Workspace(published.root).wait_ready("serving", 60)
         assert record.address is not None
         assert record.metrics_port is not None
-        with Client(record.address, timeout_s=30) as client:
-            answer = client.generate("x", max_tokens=8)
-        assert answer.completion_tokens <= 8
-        process.send_signal(signal.SIGTERM)
+        with Client(record.address, timeout_s=60, retries=0) as client:
+            stream = client.stream(prompt, max_tokens=150)
+            pieces = iter(stream)
+            text = next(pieces)
+            process.send_signal(signal.SIGTERM)
+            wait_for(lambda: client.status().state == "draining", "draining")
+            assert client.status().load.rows == 1
+            text += "".join(pieces)
+        assert text == published.greedy(version, prompt, 150)
         _, log = process.communicate(timeout=30)
     finally:
         process.kill()
