@@ -1,5 +1,6 @@
 """TLS on both ports with real certificates: renewed without a restart, and asked of clients."""
 
+import contextlib
 import socket
 import ssl
 from pathlib import Path
@@ -101,6 +102,50 @@ def test_mutual_tls_lets_nobody_in_without_a_certificate_of_that_authority(
             else:
                 with pytest.raises(httpx2.TransportError):
                     httpx2.get(f"{web}/v1/models", verify=context)
+
+
+def test_renewed_authorities_of_clients_count_from_the_next_connection_and_cut_none(
+    published: Published, tmp_path: Path
+) -> None:
+    before, after = Authority(tmp_path / "before"), Authority(tmp_path / "after")
+    cert, key, _ = before.issue("server")
+    pairs = [one.issue("client", "client")[:2] for one in (before, after)]
+    client_ca = tmp_path / "clients.pem"
+    client_ca.write_bytes(before.ca.read_bytes())
+    published.publish(1)
+    options = {"tls_cert": cert, "tls_key": key, "tls_client_ca": client_ca}
+    with running_server(published.root, **options) as server:
+        address, web = server.wait_ready(), server.http_address
+
+        def let_in(pair: tuple[Path, Path]) -> tuple[bool, bool]:
+            """Whether a new connection with this certificate is, by gRPC and by HTTP."""
+            tls = {"tls_ca": before.ca, "tls_cert": pair[0], "tls_key": pair[1]}
+            by_grpc = by_http = False
+            with (
+                contextlib.suppress(RequestFailed),
+                Client(address, **tls, timeout_s=10, retries=0) as client,
+            ):
+                by_grpc = client.status().state == "serving"
+            with contextlib.suppress(httpx2.TransportError):
+                answered = httpx2.get(f"{web}/v1/models", verify=before.client_context(pair))
+                by_http = answered.status_code == 200
+            return by_grpc, by_http
+
+        assert [let_in(pair) for pair in pairs] == [(True, True), (False, False)]
+        tls_cert, tls_key = pairs[0]
+        open_before = Client(
+            address, tls_ca=before.ca, tls_cert=tls_cert, tls_key=tls_key, timeout_s=10, retries=0
+        )
+        with open_before as client:
+            assert client.status().state == "serving"
+            client_ca.write_bytes(after.ca.read_bytes())
+            assert [let_in(pair) for pair in pairs] == [(False, False), (True, True)]
+            assert reloads(server, "done") == 1
+            assert client.status().state == "serving"
+
+            client_ca.write_bytes(b"no certificate")
+            assert [let_in(pair) for pair in pairs] == [(False, False), (True, True)]
+            assert reloads(server, "failed") == 1
 
 
 def test_a_port_with_tls_answers_nobody_in_plain_text(published: Published, tmp_path: Path) -> None:
