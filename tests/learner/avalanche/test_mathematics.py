@@ -218,18 +218,64 @@ def test_agem_takes_out_what_would_raise_the_loss_of_memory(start: Start) -> Non
     assert torch.equal(unchanged, run.term.plugin.reference_gradients)
 
 
-def test_gem_takes_out_what_would_raise_the_loss_of_any_memory(start: Start) -> None:
-    run = start("GEM:memory_strength=0")
+def gem_by_hand(rows: Tensor, given: Tensor, strength: float, ridge: float) -> Tensor:
+    """The quadratic program of GEM, by trying each set of active bounds: `given + v rows` with the
+    v at or above `strength` that minimizes half of |given + v rows|^2 + ridge |v|^2.
+
+    At strength and ridge 0 that is the gradient nearest to `given` that raises no memory's loss.
+    """
+    G, g = rows.double(), given.double()
+    P, q = G @ G.T + ridge * torch.eye(len(G), dtype=torch.float64), G @ g
+    best: tuple[float, Tensor] | None = None
+    for number in range(2 ** len(G)):
+        free = torch.tensor([bool(number >> i & 1) for i in range(len(G))])
+        v = torch.full((len(G),), strength, dtype=torch.float64)
+        if free.any():
+            bound = P[free][:, ~free] @ v[~free]
+            v[free] = torch.linalg.solve(P[free][:, free], -q[free] - bound)
+        cost = float(v @ P @ v / 2 + q @ v)
+        if bool((v >= strength).all()) and (best is None or cost < best[0]):
+            best = (cost, v)
+    assert best is not None
+    return (g + best[1] @ G).float()
+
+
+@pytest.mark.parametrize(
+    ("plugin", "strength", "against"),
+    [
+        ("GEM:memory_strength=0", 0.0, (3.0, 3.0)),
+        ("GEM:memory_strength=0", 0.0, (3.0, -1.0)),
+        ("GEM", 0.5, (0.1, 3.0)),
+    ],
+)
+def test_gem_takes_the_nearest_gradient_that_raises_the_loss_of_no_memory(
+    start: Start, plugin: str, strength: float, against: tuple[float, float]
+) -> None:
+    """Of a gradient that goes so far against each of two memories, and elsewhere besides.
+
+    Avalanche adds a thousandth to the program's diagonal, as the authors do.
+    """
+    run = start(plugin)
     run.go(1, 2 * STEPS + 1)
-    constraints: list[Tensor] = []
+    seen: list[tuple[Tensor, Tensor]] = []
 
-    def against() -> Tensor:
-        constraints.append(run.term.plugin.G.clone())
-        assert len(constraints[0]) == 2, "two experiences are over"
-        return noise_of(run) - 3 * constraints[0].sum(0)
+    def given() -> Tensor:
+        rows, noise = run.term.plugin.G.clone(), noise_of(run)
+        assert len(rows) == 2, "two experiences are over"
+        elsewhere = noise - torch.linalg.solve(rows @ rows.T, rows @ noise) @ rows
+        seen.append((rows, elsewhere - torch.tensor(against) @ rows))
+        return seen[0][1]
 
-    projected = in_a_step(run, 2 * STEPS + 2, against)
-    rows = constraints[0]
-    assert bool((rows @ (noise_of(run) - 3 * rows.sum(0)) < 0).any())
-    dots = rows @ projected / (rows.norm(dim=1) * projected.norm() + 1e-9)
-    assert float(dots.min()) >= -1e-2
+    projected = in_a_step(run, 2 * STEPS + 2, given)
+    rows, before = seen[0]
+    assert bool((rows @ before < 0).any())
+    by_hand = gem_by_hand(rows, before, strength, ridge=1e-3)
+    torch.testing.assert_close(projected, by_hand, rtol=1e-4, atol=1e-6)
+    nearest = gem_by_hand(rows, before, 0.0, ridge=0.0)
+    lengths = rows.norm(dim=1) * nearest.norm()
+    assert float((rows @ nearest / lengths).min()) >= -1e-5
+    if strength == 0:
+        assert float((projected - nearest).norm()) <= 0.01 * float((before - nearest).norm())
+    else:
+        # It goes further towards a memory than to harm it no more.
+        assert float(rows[0] @ projected) > float(rows[0] @ nearest)
