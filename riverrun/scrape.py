@@ -5,6 +5,7 @@ Called by `riverrun/status.py`. Knows the text format and no metric.
 
 import urllib.request
 from collections import defaultdict
+from collections.abc import Iterator
 from http.client import HTTPException
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -35,6 +36,11 @@ class Samples:
         for labels, value in self._by_name[name].items():
             sums[dict(labels).get(label, "")] += value
         return dict(sums)
+
+    def each(self, name: str) -> Iterator[tuple[dict[str, str], float]]:
+        """Labels and value of each sample."""
+        for labels, value in self._by_name[name].items():
+            yield dict(labels), value
 
 
 def scrape(port: int, timeout_s: float = 2.0) -> Samples | None:

@@ -54,6 +54,7 @@ class LearnerStatus(msgspec.Struct, frozen=True, kw_only=True):
     lag: clean records not yet learned, by partition.
     seconds_per_document: all steps, rehearsal and study included, over the documents learned from.
     quarantine: documents that are kept, or released and not yet learned, by source.
+    retention: R[i][j] by source: held-out bits a byte of time bucket j at the end of bucket i.
     """
 
     step: int | None
@@ -72,6 +73,7 @@ class LearnerStatus(msgspec.Struct, frozen=True, kw_only=True):
     versions: dict[str, int]
     non_finite_steps: int
     quarantine: dict[str, int]
+    retention: dict[str, dict[int, dict[int, float]]]
 
     @property
     def num_steps(self) -> int:
@@ -227,7 +229,20 @@ def learner_status(samples: Samples | None) -> LearnerStatus | None:
         versions=_counts(samples, "riverrun_learner_versions_total", "kind"),
         non_finite_steps=_count(samples, "riverrun_learner_non_finite_steps_total"),
         quarantine=_counts(samples, "riverrun_learner_quarantine_waiting_documents", "source"),
+        retention=_retention(samples),
     )
+
+
+def _retention(samples: Samples) -> dict[str, dict[int, dict[int, float]]]:
+    """In the order of sources' names and of time."""
+    found: dict[str, dict[int, dict[int, float]]] = {}
+    cells = [
+        (labels["source"], int(labels["after"]), int(labels["bucket"]), bits)
+        for labels, bits in samples.each("riverrun_learner_retention_bits_per_byte")
+    ]
+    for source, i, j, bits in sorted(cells):
+        found.setdefault(source, {}).setdefault(i, {})[j] = bits
+    return found
 
 
 def _count(samples: Samples, name: str) -> int:

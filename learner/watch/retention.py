@@ -121,6 +121,8 @@ class Retention(Watch):
         self._budget = budget
         self._share = share
         self.facts = Facts(matrix=RetentionMatrix())
+        self._matrix_shown: dict[str, float] | None = None
+        """Made anew after an evaluation only: a long run has thousands of cells."""
 
     def before_update(self, state: "State", lesson: "Lesson") -> None:
         pass
@@ -141,6 +143,7 @@ class Retention(Watch):
 
     def _record(self, cells: Sequence[Cell], measured: Sequence[Measured], step: int) -> None:
         matrix, eras = self.facts.matrix, self._held_out.eras
+        self._matrix_shown = None
         self.facts.num_evaluations += 1
         matrix.tables = {source: matrix.tables.get(source) or Table() for source in eras}
         for source, table in matrix.tables.items():
@@ -185,6 +188,13 @@ class Retention(Watch):
             value = getattr(self.facts.matrix, name)()
             if value is not None:
                 found[name] = {"": value}
+        if self._matrix_shown is None:
+            self._matrix_shown = {
+                LABEL_SEPARATOR.join((source, str(i), str(j))): bits
+                for source, i, j, bits in self.facts.matrix.cells()
+            }
+        if self._matrix_shown:
+            found["retention_bits_per_byte"] = self._matrix_shown
         return found
 
     def snapshot(self, *, whole: bool) -> Snapshot:
@@ -193,6 +203,7 @@ class Retention(Watch):
 
     def restore(self, snapshots: Sequence[Snapshot]) -> None:
         self.facts = msgspec.json.decode(snapshots[-1].facts, type=Facts)
+        self._matrix_shown = None
 
 
 def note(cell: Cell, nats: Sequence[float]) -> None:

@@ -18,6 +18,7 @@ random model as the reference of forward transfer).
 Knows nothing of models. Called by `retention.py`.
 """
 
+from collections.abc import Iterator
 from statistics import fmean
 
 import msgspec
@@ -80,6 +81,13 @@ class RetentionMatrix(msgspec.Struct, kw_only=True):
     """All sources."""
 
     tables: dict[str, Table] = msgspec.field(default_factory=dict)
+
+    def cells(self) -> Iterator[tuple[str, int, int, float]]:
+        """Source, i, j and R[i,j]."""
+        for source, table in self.tables.items():
+            for i, row in table.rows.items():
+                for j, bits in row.items():
+                    yield source, i, j, bits
 
     def backward_transfer(self) -> float | None:
         """Mean over all; None before there is any."""

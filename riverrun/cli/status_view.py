@@ -4,6 +4,7 @@ Called by `riverrun status`. Knows nothing of where the numbers come from.
 """
 
 from collections import deque
+from statistics import fmean
 
 from rich.console import Group, RenderableType
 from rich.panel import Panel
@@ -152,12 +153,30 @@ def _learning(now: SystemStatus, history: History) -> RenderableType:
         dead = ", ".join(f"{n:,} {reason}" for reason, n in now.stream.rejections.items() if n)
         cleaned = f"{now.stream.records:,} records, {now.stream.documents:,} documents"
         rows.add_row("stream", cleaned + (f"; dead letters: {dead}" if dead else ""))
+    if (kept := older_text(learner)) is not None:
+        rows.add_row("older text", Text(kept))
     if learner.quarantine:
         apart = ", ".join(f"{source}: {n:,} documents" for source, n in learner.quarantine.items())
         rows.add_row("quarantine", Text(apart, "yellow"))
     if learner.non_finite_steps:
         rows.add_row("skipped", Text(f"{learner.non_finite_steps:,} non-finite steps", "red"))
     return rows
+
+
+def older_text(learner: LearnerStatus) -> str | None:
+    """The retention matrix in short: the older buckets of all sources, each when it was the newest
+    and as it was measured last. None before any was measured twice."""
+    own, last = [], []
+    for rows in learner.retention.values():
+        for j in rows:
+            later = [row[j] for i, row in rows.items() if i > j and j in row]
+            if j in rows[j] and later:
+                own.append(rows[j][j])
+                last.append(later[-1])
+    if not own:
+        return None
+    times = "1 stretch of time" if len(own) == 1 else f"{len(own)} stretches of time"
+    return f"{fmean(own):.3f} → {fmean(last):.3f} bits a byte, {times} since each was new"
 
 
 def _serving(now: SystemStatus, history: History) -> RenderableType:

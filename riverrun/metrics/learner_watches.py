@@ -46,6 +46,14 @@ class WatchMetrics:
             "source",
         )
         self.forgetting_mean = gauge("forgetting_mean", "The same over all sources.")
+        self.retention_bits_per_byte = gauge(
+            "retention_bits_per_byte",
+            "R[i,j]: loss on the held-out text of time bucket j (`bucket`) at the end of bucket i "
+            "(`after`), of a source.",
+            "source",
+            "after",
+            "bucket",
+        )
         self.backward_transfer = gauge(
             "backward_transfer",
             "Bits a byte by which older buckets are better now than just after they were learned.",

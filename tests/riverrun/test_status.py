@@ -2,6 +2,7 @@
 
 import pytest
 
+from riverrun.cli.status_view import older_text
 from riverrun.scrape import Samples
 from riverrun.status import learner_status
 
@@ -40,3 +41,27 @@ def test_each_source_in_quarantine_is_named_also_while_nothing_of_it_is_kept() -
     status = learner_status(Samples(SERIES + text))
     assert status is not None
     assert status.quarantine == {"a": 0, "b": 7}
+
+
+RETENTION = """
+# TYPE riverrun_learner_retention_bits_per_byte gauge
+riverrun_learner_retention_bits_per_byte{source="a",after="10",bucket="10"} 3
+riverrun_learner_retention_bits_per_byte{source="a",after="10",bucket="9"} 2.5
+riverrun_learner_retention_bits_per_byte{source="a",after="9",bucket="9"} 2
+riverrun_learner_retention_bits_per_byte{source="a",after="11",bucket="9"} 2.25
+riverrun_learner_retention_bits_per_byte{source="b",after="0",bucket="0"} 4
+"""
+
+
+def test_the_retention_matrix_is_shown_whole_and_in_short() -> None:
+    status = learner_status(Samples(RETENTION))
+    assert status is not None
+    assert status.retention == {
+        "a": {9: {9: 2.0}, 10: {9: 2.5, 10: 3.0}, 11: {9: 2.25}},
+        "b": {0: {0: 4.0}},
+    }
+    assert list(status.retention["a"]) == [9, 10, 11], "in the order of time, not of letters"
+    assert older_text(status) == "2.000 → 2.250 bits a byte, 1 stretch of time since each was new"
+    new = learner_status(Samples(SERIES))
+    assert new is not None
+    assert older_text(new) is None

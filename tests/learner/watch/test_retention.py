@@ -5,13 +5,16 @@ import math
 import msgspec
 import pytest
 import torch
+from prometheus_client import CollectorRegistry
 
 from learner.framing import Framing
+from learner.observe import observe_readings
 from learner.watch.held_out import Cell, Held
 from learner.watch.retention import choose, forgetting, mean_bits_per_byte, measure, note
 from learner.watch.retention_matrix import RetentionMatrix, Table
 from learner.watch.surprise import Surprise, wearing
 from learner.watch.watchers import Watchers
+from riverrun.metrics.learner_watches import WatchMetrics
 from riverrun.settings import WatchSettings
 from riverrun.tokenizer import Tokenizer
 from tests.learner import fakes
@@ -148,4 +151,11 @@ def test_forgetting_shows_when_a_source_moves_on(tokenizer: Tokenizer) -> None:
     assert readings["forgetting"]["a"] > 1.0
     assert readings["backward_transfer"][""] < -1.0
     assert readings["held_out_bits_per_byte"]["a\x1fnewest"] < 2.0
-    assert set(watchers.retention.facts.matrix.tables["a"].rows) == {0, 1}
+    rows = watchers.retention.facts.matrix.tables["a"].rows
+    assert set(rows) == {0, 1}
+    told = {f"a\x1f{i}\x1f{j}": bits for i, row in rows.items() for j, bits in row.items()}
+    assert readings["retention_bits_per_byte"] == told
+    metrics = WatchMetrics(CollectorRegistry())
+    observe_readings(metrics, readings)
+    shown = metrics.retention_bits_per_byte.labels("a", "1", "0")
+    assert shown._value.get() == rows[1][0]
