@@ -25,6 +25,7 @@ from stream.broker import broker_urls, credentials
 from stream.clean_tail import CleanTail
 from stream.committed_transport import CommittedTransport
 from stream.gap_probe import GapProbe
+from stream.letter_writer import LetterWriter
 from stream.offset_notes import OffsetNotes
 from stream.pipeline import Pipeline
 from stream.raw_order import RawOrder
@@ -67,6 +68,12 @@ class StreamApp(faust.App):
         """Raw records that wait for the worker."""
         return 0 if self.queue is None else self.queue.num_records
 
+    def writer(self, topic: str) -> Writer:
+        """Of batches to a topic, once the app has started."""
+        # aiokafka's own, for the batches that `Writer` builds; it runs since before the agents do.
+        driver: Any = self.producer
+        return Writer(driver._ensure_producer(), topic)
+
     def FlowControlQueue(
         self, maxsize: int | None = None, *, clear_on_resume: bool = False
     ) -> BoundedQueue:
@@ -103,9 +110,6 @@ def build_app(
 
     @app.agent(raw, name="clean", supervisor_strategy=CrashingSupervisor)
     async def clean(stream: Any) -> None:
-        # aiokafka's own, for the batches that `Writer` builds; it runs since before the agents do.
-        driver: Any = app.producer
-        producer = driver._ensure_producer()
         app.worker = Worker(
             settings.stream,
             metrics,
@@ -118,8 +122,8 @@ def build_app(
                 app.notes,
                 lambda partition: stored_note(kafka, servers, group, topics.raw, partition),
             ),
-            Writer(producer, topics.clean),
-            Writer(producer, topics.dead_letter),
+            app.writer(topics.clean),
+            LetterWriter(app.writer(topics.dead_letter), metrics.rejections),
             lambda: app.consumer_generation_id,
             kafka.num_partitions,
         )

@@ -9,17 +9,20 @@ import contextlib
 import logging
 import time
 import uuid
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, cast
 
 from riverrun.broker.topics import ensure_topics
 from riverrun.errors import NotRunning, RiverrunError
-from riverrun.kafka import bootstrap_servers
+from riverrun.kafka import Topics, bootstrap_servers
 from riverrun.metrics import StreamMetrics
 from riverrun.process import Running, process
 from riverrun.settings import Settings
 from riverrun.workspace import Workspace, replace_file
 from stream.app import StreamApp, build_app
+from stream.feedback import FeedbackCheck
 from stream.lag import LagWatch
+from stream.letter_writer import LetterWriter
 
 STOP_TIMEOUT_S = 20.0
 """How long faust may take to commit and leave; what it did not commit is cleaned again."""
@@ -81,7 +84,15 @@ async def _serve(settings: Settings, servers: list[str], running: Running) -> No
 
     app.on_partitions_assigned.connect(cast(Any, announce))
     lag = LagWatch(metrics, app.probe, app.next_offsets, app.queue_size)
-    crash = await _run_until(app, stop, lag)
+    topics = Topics(settings.kafka.topic_prefix)
+    feedback = FeedbackCheck(
+        settings.kafka,
+        servers,
+        metrics,
+        lambda: LetterWriter(app.writer(topics.dead_letter), metrics.feedback_rejections),
+        instance_id(settings),
+    )
+    crash = await _run_until(app, stop, (lag.run, feedback.run))
     if crash is None:
         running.announce("draining")
         await _drain(app)
@@ -90,27 +101,30 @@ async def _serve(settings: Settings, servers: list[str], running: Running) -> No
         raise _explain(crash) from crash
 
 
-async def _run_until(app: StreamApp, stop: asyncio.Event, lag: LagWatch) -> BaseException | None:
-    """Run until `stop` is set (None), or the app fails (why)."""
-    watching: asyncio.Future[None] | None = None
+async def _run_until(
+    app: StreamApp, stop: asyncio.Event, beside: Iterable[Callable[[], Coroutine[Any, Any, None]]]
+) -> BaseException | None:
+    """Run until `stop` is set (None), or the app or one of those `beside` it fails (why)."""
     starting = asyncio.ensure_future(app.start())
     stopping = asyncio.ensure_future(stop.wait())
     ended = asyncio.ensure_future(app.wait_until_stopped())
-    waiting = {starting, stopping, ended}
-    while True:
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        failed = starting.exception() if starting.done() else None
-        if failed is None and not stopping.done() and not ended.done():
+    running: list[asyncio.Task[None]] = []
+    waiting: set[asyncio.Future[Any]] = {starting, stopping, ended}
+    try:
+        while True:
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            failed = next((e for one in done if (e := one.exception()) is not None), None)
+            if failed is None and ended in done:
+                return app.crash_reason or RuntimeError("faust stopped and gave no reason")
+            if failed is not None or stopping in done:
+                return failed
             waiting.discard(starting)
-            watching = asyncio.ensure_future(lag.run())
-            continue
+            running = [asyncio.create_task(run()) for run in beside]
+            waiting.update(running)
+    finally:
         for task in waiting:
             task.cancel()
-        if watching is not None:
-            watching.cancel()
-        if failed is not None or not ended.done():
-            return failed
-        return app.crash_reason or RuntimeError("faust stopped and gave no reason")
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 async def _drain(app: StreamApp) -> None:

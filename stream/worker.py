@@ -20,6 +20,7 @@ from riverrun.errors import PartitionCountChanged
 from riverrun.metrics import StreamMetrics
 from riverrun.records import RAW_OFFSET_HEADER, RAW_TIMESTAMP_HEADER, Document, Rejection, encode
 from riverrun.settings import StreamSettings
+from stream.letter_writer import LetterWriter
 from stream.pipeline import rejection
 from stream.raw_order import RawOrder
 from stream.raw_record import RawRecord
@@ -34,9 +35,6 @@ MAX_BATCH_BYTES = 16_777_216
 BREATH_S = 0.05
 """Cleaning gives way to the event loop (commits, /metrics, signals) after this long."""
 
-MAX_DEAD_KEY_BYTES = 1024
-"""Of a key that is longer the dead letter keeps the beginning: it must not be too large itself."""
-
 
 class Worker:
     """The cleaning of one process."""
@@ -48,7 +46,7 @@ class Worker:
         order: RawOrder,
         verdicts: Verdicts,
         documents: Writer,
-        dead_letters: Writer,
+        dead_letters: LetterWriter,
         generation: Callable[[], int],
         num_partitions: int,
     ) -> None:
@@ -139,7 +137,7 @@ class Worker:
         # Once a batch: finding a labelled metric takes as long as some stages do.
         for partition, count in num_read.items():
             self._metrics.records.labels(partition).inc(count)
-        await self._write_rejections(rejections)
+        await self._dead_letters.write(rejections)
         await asyncio.gather(*(self._write_documents(*item) for item in documents.items()))
         # Before the offsets may be committed, which takes the notes along.
         for partition in documents.keys() | rejections.keys():
@@ -177,7 +175,7 @@ class Worker:
             too_large = [
                 (raw := cleaned[i][0], rejection(raw, "too_large", detail)) for i in refused
             ]
-            await self._write_rejections({partition: too_large})
+            await self._dead_letters.write({partition: too_large})
         written = [one for index, one in enumerate(cleaned) if index not in refused]
         for raw, document in written:
             self._watermarks.pass_by(document.source, document.timestamp_ms, raw.timestamp_ms)
@@ -185,25 +183,6 @@ class Worker:
         for label, count in num_written.items():
             self._metrics.documents.labels(label).inc(count)
         self._metrics.text_bytes.inc(sum(len(document.text.encode()) for _, document in written))
-
-    async def _write_rejections(
-        self, rejections: dict[int, list[tuple[RawRecord, Rejection]]]
-    ) -> None:
-        if not rejections:
-            return
-        num_partitions = await self._dead_letters.num_partitions()
-        by_target: dict[int, list[tuple[RawRecord, Rejection]]] = defaultdict(list)
-        for partition, rejected in rejections.items():
-            by_target[partition % num_partitions] += rejected
-        for partition, rejected in by_target.items():
-            outgoing = [
-                Outgoing(key=raw.key and raw.key[:MAX_DEAD_KEY_BYTES], value=encode(letter))
-                for raw, letter in rejected
-            ]
-            refused = await self._dead_letters.write(partition, outgoing)
-            assert not refused, "a dead letter is a few kilobytes"
-            for _, letter in rejected:
-                self._metrics.rejections.labels(letter.reason).inc()
 
     def _check_count(self, partition: int) -> None:
         if partition >= self._num_partitions:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from riverrun.dead_letters.letters import Letter, Original, Place
     from riverrun.settings import Settings
 
+FEEDBACK = "feedback:"
+"""Before the coordinates of a letter that is of `feedback`; else they are of `raw`."""
+
 
 class ListByDefault(click.Group):
     """A group whose first command is meant when none is named."""
@@ -69,16 +72,17 @@ def list_(
 
 @dead_letters.command()
 @settings_options(running=True)
-@click.argument("place", metavar="PARTITION:OFFSET")
+@click.argument("place", metavar="[feedback:]PARTITION:OFFSET")
 @json_option
 def show(settings: "Settings", place: str, as_json: bool) -> None:
-    """Show the letters of one raw record, and the whole record while `raw` still has it."""
+    """Show the letters of one record, and the whole record while its topic still has it."""
     from riverrun.dead_letters.letters import DeadLetters
 
-    wanted = _place(place)
+    topic = "feedback" if place.startswith(FEEDBACK) else "raw"
+    wanted = _place(place.removeprefix(FEEDBACK))
     with DeadLetters(settings) as letters:
-        found = [one for one in letters.letters() if one.place == wanted]
-        original = letters.original(wanted)
+        found = [one for one in letters.letters() if (one.topic, one.place) == (topic, wanted)]
+        original = letters.original(wanted, topic)
     if as_json:
         shown = None if original is None else _original(original)
         click.echo(json.dumps({"letters": [_row(one) for one in found], "record": shown}, indent=2))
@@ -88,7 +92,7 @@ def show(settings: "Settings", place: str, as_json: bool) -> None:
     if not found:
         click.echo("no dead letter has these coordinates")
     if original is None:
-        click.echo("the record itself is not in `raw` any more")
+        click.echo(f"the record itself is not in `{topic}` any more")
         return
     click.echo(f"key: {_text(original.key)}")
     for name, value in original.headers:
@@ -119,7 +123,8 @@ def send_back(
     """Write the records behind dead letters to `raw` again, each once.
 
     Mend the producer's format or the profile first: what is wrong as before comes back as a new
-    letter. A second send-back of the same record does nothing, unless forced.
+    letter. A second send-back of the same record does nothing, unless forced. Feedback is not text,
+    and is never sent: its producer writes it anew.
     """
     from riverrun.dead_letters.letters import NOTES, DeadLetters
     from riverrun.dead_letters.send_back import send_back as send_again
@@ -134,7 +139,7 @@ def send_back(
             wanted = sorted(
                 one.place
                 for one in letters.letters()
-                if _fits(one, reason, source) and one.rejection.reason not in NOTES
+                if _fits(one, reason, source) and one.is_lost_text
             )
         if dry_run:
             before = set() if force else letters.sent_back()
@@ -186,10 +191,16 @@ def _place(text: str) -> "Place":
     return int(partition), int(offset)
 
 
+def _named(letter: "Letter") -> str:
+    """The coordinates as `show` takes them."""
+    prefix = FEEDBACK if letter.topic == "feedback" else ""
+    return f"{prefix}{letter.place[0]}:{letter.place[1]}"
+
+
 def _row(letter: "Letter") -> dict[str, Any]:
     rejection = letter.rejection
     return {
-        "place": f"{rejection.partition}:{rejection.offset}",
+        "place": _named(letter),
         "reason": rejection.reason,
         "detail": rejection.detail,
         "source": rejection.source,
@@ -239,7 +250,7 @@ def _print(letters: Any) -> None:
     for letter in letters:
         rejection = letter.rejection
         table.add_row(
-            f"{rejection.partition}:{rejection.offset}",
+            _named(letter),
             Text(rejection.reason, "bold"),
             Text(rejection.source or "-"),
             f"{rejection.num_bytes:,}",

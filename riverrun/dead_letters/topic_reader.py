@@ -59,7 +59,8 @@ class TopicReader:
 
         tp = TopicPartition(topic, partition)
         if partition not in (self._consumer.partitions_for_topic(topic) or ()):
-            raise InvalidValue("PARTITION:OFFSET", f"{partition}:{offset}", "a partition of `raw`")
+            allowed = f"a partition of `{topic}`"
+            raise InvalidValue("PARTITION:OFFSET", f"{partition}:{offset}", allowed)
         if self._consumer.assignment() != {tp}:
             self._consumer.assign([tp])
             self._buffer.clear()

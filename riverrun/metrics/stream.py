@@ -88,3 +88,15 @@ class StreamMetrics:
             ["partition"],
             registry=registry,
         )
+        self.feedback = Counter(
+            "riverrun_stream_feedback",
+            "Feedback records that are as they must be.",
+            ["kind"],
+            registry=registry,
+        )
+        self.feedback_rejections = Counter(
+            "riverrun_stream_feedback_rejections",
+            "Dead letters written of feedback records.",
+            ["reason"],
+            registry=registry,
+        )

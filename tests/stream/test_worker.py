@@ -10,6 +10,7 @@ from riverrun.errors import BrokerError, PartitionCountChanged
 from riverrun.metrics import StreamMetrics
 from riverrun.records import Document, Rejection
 from riverrun.settings import StreamSettings
+from stream.letter_writer import LetterWriter
 from stream.offset_notes import OffsetNotes
 from stream.pipeline import Pipeline
 from stream.raw_order import RawOrder
@@ -31,7 +32,7 @@ def worker(producer: FakeProducer, probe: FakeProbe | None = None) -> Worker:
         RawOrder(lambda _: None, probe or FakeProbe()),
         Verdicts(SETTINGS, metrics, Pipeline(SETTINGS), FakeTail(), OffsetNotes(), no_stored_note),
         Writer(producer, "clean"),
-        Writer(producer, "dead"),
+        LetterWriter(Writer(producer, "dead"), metrics.rejections),
         lambda: 1,
         num_partitions=4,
     )

@@ -27,7 +27,7 @@ def test_letters_are_listed_counted_and_shown_whole(
     assert json.loads(counted) == {"bad_field": 1, "not_utf8": 1}
     place = shown[0]["place"]
     assert BAD.decode() in riverrun(kafka_settings, "dead-letters", "show", place)
-    with pytest.raises(InvalidValue, match="partition of `raw`"):
+    with pytest.raises(InvalidValue, match=r"partition of `.*raw`"):
         letters.original((99, 0))
     with pytest.raises(InvalidValue, match="an offset of 0 to"):
         letters.original((first.place[0], 10_000))
