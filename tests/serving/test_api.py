@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -23,7 +24,7 @@ from riverrun.v1.generation_pb2 import (
     VersionChoice,
 )
 from tests.serving.published import Published
-from tests.serving.running_server import RunningServer, wait_for
+from tests.serving.running_server import RunningServer, slowed_engine, wait_for
 from tests.serving.test_swaps import wait_live
 
 TEXTS = ["The river runs.", "überall Wasser", "x" * 200]
@@ -93,25 +94,23 @@ def test_scores_are_the_sums_of_the_full_forwards_logprobs(
 def test_a_batch_comes_from_one_version_whatever_is_published_meanwhile(
     published: Published, server: RunningServer, client: Client
 ) -> None:
-    import threading
-
-    stop = threading.Event()
-
-    def publish() -> None:
-        step = 2
-        while not stop.wait(0.05):
+    text = "abcdefgh" * 8
+    tokens = published.tokenizer.encode(text)
+    num_swapped = 0
+    with ThreadPoolExecutor(1) as pool, slowed_engine(0.01):
+        # One version a batch: a version every 50 ms would outrun it on a busy machine.
+        for step in range(2, 12):
+            served = server.metric("riverrun_serving_version_step")
+            scored = pool.submit(client.score, [text] * 32)
+            wait_for(lambda: server.metric("riverrun_serving_rows") > 0, "rows of the batch")
             published.publish(step)
-            step += 1
-
-    thread = threading.Thread(target=publish)
-    thread.start()
-    try:
-        for _ in range(10):
-            found = client.score(["abcdefgh" * 8] * 32)
-            assert len({round(score.log_likelihood, 2) for score in found.scores}) == 1
-    finally:
-        stop.set()
-        thread.join()
+            found = scored.result()
+            num_swapped += found.version.step > served
+            expected = sum(published.logprobs(found.version.id, tokens))
+            likelihoods = [score.log_likelihood for score in found.scores]
+            assert likelihoods == pytest.approx([expected] * 32, rel=1e-4)
+            wait_live(client, live(published))
+    assert num_swapped > 0, "no version changed while a batch ran"
 
 
 def test_vectors_have_length_one_and_equal_texts_equal_vectors(
