@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from learner.identity import Identity
+from learner.identity import Identity, differences
 from learner.machine import Machine
 from learner.part import Snapshot
 from learner.snapshots import Piece, read_snapshot
@@ -53,18 +53,24 @@ def write_head(path: Path, head: Head) -> None:
 
 
 def read_head(path: Path) -> Head:
-    """Raises Damaged."""
+    """Raises Damaged; CheckpointError for a whole one of another form."""
     try:
         sealed = msgspec.json.decode(path.read_bytes(), type=Sealed)
-        if hashlib.sha256(bytes(sealed.head)).hexdigest() != sealed.sha256:
-            raise Damaged(f"{path} does not have the SHA-256 that it names")
-        return msgspec.json.decode(sealed.head, type=Head)
     except (OSError, msgspec.DecodeError) as error:
         raise Damaged(f"{path} cannot be read: {error}") from error
+    if hashlib.sha256(bytes(sealed.head)).hexdigest() != sealed.sha256:
+        raise Damaged(f"{path} does not have the SHA-256 that it names")
+    try:
+        return msgspec.json.decode(sealed.head, type=Head)
+    except msgspec.DecodeError as error:
+        raise CheckpointError(
+            f"{path} was written by another release of riverrun ({error}): go on with that one, or "
+            f"name another --data-dir to begin anew"
+        ) from error
 
 
 def read_checkpoint(path: Path) -> tuple[Head, dict[str, list[Snapshot]]]:
-    """All of it, each file compared with its hash. Raises Damaged."""
+    """All of it, each file compared with its hash. Raises as `read_head` does."""
     head = read_head(path / HEAD)
     try:
         snapshots = {
@@ -84,8 +90,13 @@ def fit(
     path: Path,
 ) -> None:
     """Make `state` what the checkpoint says. Raises CheckpointError, naming what does not fit."""
-    if not identity.shares(head.identity):
+    if head.identity.run not in (identity.run, *identity.ancestors):
         raise CheckpointError(f"{path} is of run {head.identity.run}, not of {identity.run}")
+    if not identity.shares(head.identity):
+        raise CheckpointError(
+            f"{path} was written under other settings: "
+            f"{'; '.join(differences(head.identity, identity))}"
+        )
     missing = sorted(state.parts.keys() - snapshots.keys())
     unknown = sorted(snapshots.keys() - state.parts.keys())
     if missing or unknown:

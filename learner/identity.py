@@ -1,13 +1,15 @@
 """What a run is of: the model, recipe, seed and topic that its numbers depend on.
 
 Written beside the checkpoints at the first start, and compared at each later one: offsets of
-another topic, or an optimizer's state under another rate, would be used without a word otherwise.
+another topic, an optimizer's state under another rate, or a memory of another tokenizer's tokens
+would be used without a word otherwise.
 
-Knows nothing of weights' values but their hash. Called by `resume.py`.
+Knows nothing of weights' values but their hash. Called by `line.py`, `pretrain/` and `verify.py`.
 """
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -17,14 +19,16 @@ from riverrun.errors import CheckpointError
 from riverrun.model.decoder import Decoder
 from riverrun.workspace import replace_file
 
-FORMAT = 2
-"""Of checkpoints and journal. A higher one is refused."""
+FORMAT = 3
+"""Of checkpoints and journal. Any other is refused."""
 FILE = "identity.json"
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """`run` names this line of weights; all else has to be equal for it to go on.
 
+    files: SHA-256 of what the weights speak with (tokenizer, configuration, template), by name.
+    world_size: learners that share a step.
     ancestors: the runs that it took over from, oldest first, each time something was undone.
     """
 
@@ -32,9 +36,11 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     format: int
     model: str
     weights: str
+    files: dict[str, str]
     topic: str
     seed: int
     recipe: Recipe
+    world_size: int = 1
     ancestors: tuple[str, ...] = ()
 
     @property
@@ -69,6 +75,16 @@ def hash_of_weights(model: Decoder) -> str:
     return digest.hexdigest()[:16]
 
 
+def spoken_files(directory: Path) -> list[Path]:
+    """What the weights in a model's directory need to speak: everything beside them."""
+    return sorted(p for p in directory.iterdir() if p.suffix in {".json", ".jinja"})
+
+
+def hash_of_files(paths: Sequence[Path]) -> dict[str, str]:
+    """By name, so that the one that was changed can be told."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in paths}
+
+
 def settle(directory: Path, asked: Identity) -> Identity:
     """The identity of the run in `directory`: the one there if it fits, else `asked`, written.
 
@@ -93,7 +109,9 @@ def read(path: Path) -> Identity:
         plain = msgspec.json.decode(path.read_bytes(), type=dict[str, object])
         if plain.get("format") != FORMAT:
             raise CheckpointError(
-                f"{path} is of format {plain.get('format')!r}, this riverrun reads format {FORMAT}"
+                f"{path} is of format {plain.get('format')!r}, this riverrun reads format "
+                f"{FORMAT}: go on with the release that wrote it, or name another --data-dir to "
+                f"begin anew"
             )
         return msgspec.convert(plain, Identity)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
@@ -103,7 +121,12 @@ def read(path: Path) -> Identity:
 def differences(found: Identity, asked: Identity) -> list[str]:
     """`learner.lr is 0.0001 there, 0.001 was asked for`, one each."""
     pairs = [
-        (name, getattr(found, name), getattr(asked, name)) for name in ("model", "weights", "topic")
+        (name, getattr(found, name), getattr(asked, name))
+        for name in ("format", "model", "weights", "topic", "world_size")
+    ]
+    pairs += [
+        (name, found.files.get(name, "absent"), asked.files.get(name, "absent"))
+        for name in sorted(found.files.keys() | asked.files.keys())
     ]
     pairs.append(("learner.seed", found.seed, asked.seed))
     pairs += [

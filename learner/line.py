@@ -14,7 +14,15 @@ import torch
 from learner.assembly import Assembly
 from learner.gate.setup import examiner_of
 from learner.guard import Guard
-from learner.identity import FORMAT, Identity, hash_of_weights, new_run, settle
+from learner.identity import (
+    FORMAT,
+    Identity,
+    hash_of_files,
+    hash_of_weights,
+    new_run,
+    settle,
+    spoken_files,
+)
 from learner.lease import Leases
 from learner.machine import Machine, this_machine
 from learner.memory import Place
@@ -133,6 +141,7 @@ def begin_line(
                 format=FORMAT,
                 model=settings.model,
                 weights=hash_of_weights(model),
+                files=hash_of_files(spoken_files(model_files)),
                 topic=topics.clean,
                 seed=settings.learner.seed,
                 recipe=recipe,
@@ -154,8 +163,3 @@ def begin_line(
         deferral=deferral_of(assembly.state, recipe, store),
         examiner=examiner_of(settings, kind, assembly, metrics),
     )
-
-
-def spoken_files(directory: Path) -> list[Path]:
-    """What weights need to speak: everything beside them."""
-    return sorted(p for p in directory.iterdir() if p.suffix in {".json", ".jinja"})

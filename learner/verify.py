@@ -18,7 +18,8 @@ from learner.assembly import Assembly
 from learner.checkpoint import path_of, steps_in
 from learner.checkpoint_file import Damaged, fit, read_checkpoint
 from learner.entries import Learned, Started
-from learner.identity import FILE, Identity, hash_of_weights, read
+from learner.identity import FILE, Identity, hash_of_files, hash_of_weights, read, spoken_files
+from learner.identity import differences as unlike
 from learner.intake import Intake
 from learner.journal_file import entries_from, entries_in, file_of, starts_in
 from learner.machine import Machine, differences, this_machine
@@ -101,10 +102,14 @@ class _Replay:
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         model_files = locate(identity.model)
         model = files.load(model_files, torch.float32, self._device)
-        if hash_of_weights(model) != identity.weights:
+        here = msgspec.structs.replace(
+            identity,
+            weights=hash_of_weights(model),
+            files=hash_of_files(spoken_files(model_files)),
+        )
+        if changed := unlike(identity, here):
             raise CheckpointError(
-                f"{identity.model} is not the model that the run began from: its weights have "
-                f"hash {hash_of_weights(model)}, they had {identity.weights}"
+                f"{identity.model} is not the model that the run began from: {'; '.join(changed)}"
             )
         self._assembly = Assembly(identity.recipe, identity.seed, model, Tokenizer(model_files))
 

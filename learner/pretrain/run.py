@@ -26,7 +26,15 @@ import msgspec
 from learner.assembly import Assembly
 from learner.checkpoint import Checkpoints
 from learner.content import content_of, num_bytes_of, told
-from learner.identity import FORMAT, Identity, hash_of_weights, new_run, settle
+from learner.identity import (
+    FORMAT,
+    Identity,
+    hash_of_files,
+    hash_of_weights,
+    new_run,
+    settle,
+    spoken_files,
+)
 from learner.machine import differences, fix_arithmetic, this_machine
 from learner.memory import HOST
 from learner.origin import Origin
@@ -126,6 +134,7 @@ class Pretraining:
                 format=FORMAT,
                 model=settings.model,
                 weights=hash_of_weights(model),
+                files=hash_of_files(spoken_files(self._beginning)),
                 topic=f"corpus {self.corpus.facts.sha256[:16]}",
                 seed=seed,
                 recipe=recipe,

@@ -82,7 +82,14 @@ def learn(tokenizer: Tokenizer, state: State, first: int, last: int) -> State:
 
 def identity(recipe: Recipe = RECIPE) -> Identity:
     return Identity(
-        run="ab12", format=FORMAT, model="small", weights="0", topic="clean", seed=7, recipe=recipe
+        run="ab12",
+        format=FORMAT,
+        model="small",
+        weights="0",
+        files={"config.json": "0", "tokenizer.json": "1"},
+        topic="clean",
+        seed=7,
+        recipe=recipe,
     )
 
 
