@@ -65,9 +65,11 @@ class Shown(NamedTuple):
 class Lesson(NamedTuple):
     """A text's owner is the index of its document in `shown`; replayed texts own the one after.
 
+    seed: the run's.
     recalled: pairs that are asked again; their texts come first of those that are replayed.
     """
 
+    seed: int
     step: int
     work: Work
     shown: list[Shown]
@@ -119,6 +121,7 @@ class Planner:
         ]
         whole = sum(text.weight * text.example.num_targets for text in texts)
         return Lesson(
+            seed=self._seed,
             step=step,
             work="new" if arrivals else "rehearsal",
             shown=shown,

@@ -89,7 +89,7 @@ class AvalancheTerm(Term):
 
     def begin(self, state: "State", lesson: "Lesson") -> None:
         agent = self._agent(state)
-        with self._seeded(lesson.step):
+        with self._seeded(lesson):
             if self._is_over(lesson):
                 self._end(agent)
             if not self._facts.is_open:
@@ -119,18 +119,18 @@ class AvalancheTerm(Term):
         agent = self._agent(state)
         # Counted here: a step that was given up before this line is begun anew.
         self._facts.num_drawn += 1
-        with self._seeded(lesson.step):
+        with self._seeded(lesson):
             agent.call("after_backward")
             agent.call("before_update")
 
     def after_update(self, state: "State", lesson: "Lesson") -> None:
         agent = self._agent(state)
-        with self._seeded(lesson.step):
+        with self._seeded(lesson):
             agent.call("after_update")
             agent.call("after_training_iteration")
         self._facts.num_steps += 1
         if lesson.work == "new":
-            draws = random_for(0, lesson.step, "experience")
+            draws = random_for(lesson.seed, lesson.step, "experience")
             for one in lesson.shown:
                 self.sample.add(one.examples, one.source, draws)
 
@@ -195,8 +195,8 @@ class AvalancheTerm(Term):
     # Randomness
 
     @contextmanager
-    def _seeded(self, step: int) -> Iterator[None]:
-        seed = seed_of(0, step, self._asked.name)
+    def _seeded(self, lesson: "Lesson") -> Iterator[None]:
+        seed = seed_of(lesson.seed, lesson.step, self._asked.name)
         before = random.getstate(), np.random.get_state(), torch.get_rng_state()
         random.seed(seed)
         np.random.seed(seed % 2**32)

@@ -1,10 +1,12 @@
 """A plugin's state is the learner's: kept, restored, bounded, and refused before the first step."""
 
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -40,6 +42,23 @@ def test_a_restarted_run_has_the_bits_of_one_that_was_never_stopped(
         assert again.facts == snapshots["strategy"].facts
     stopped.go(9, 9)
     assert stopped.hash() == expected
+
+
+def test_what_is_drawn_for_a_plugin_follows_from_the_runs_seed(start: Start) -> None:
+    def drawn(seed: int) -> tuple[object, ...]:
+        run = start("EWC")
+        arrivals = [fakes.arrival(number) for number in range(30)]
+        lesson = run.stepper._planner.plan(run.state, arrivals, 1)
+        assert lesson.seed == 7
+        lesson = lesson._replace(seed=seed)
+        with run.term._seeded(lesson):
+            numbers = random.random(), np.random.random(), torch.rand(3).tolist()
+        run.term.after_update(run.state, lesson)
+        sample = run.term.sample.examples(np.arange(len(run.term.sample)))
+        return *numbers, [list(example.tokens) for example in sample]
+
+    assert drawn(7) == drawn(7)
+    assert all(one != other for one, other in zip(drawn(7), drawn(8), strict=True))
 
 
 def test_a_step_that_was_given_up_leaves_no_trace(start: Start) -> None:
