@@ -24,8 +24,8 @@ Layers, each above the one before it:
 1. the defaults below;
 2. `riverrun.toml` in the data directory, or the file that `--config` names;
 3. the environment: `RIVERRUN_LEARNER__LR=1e-4`, `RIVERRUN_MODEL=tiny`;
-4. the command line: `--set learner.lr=1e-4`, and the options `--data-dir`, `--model` and
-   `--bootstrap-servers`.
+4. the command line: `--set learner.lr=1e-4`, and the options `--data-dir`, `--model`, `--strategy`
+   and `--bootstrap-servers`.
 
 The processes of a system and the commands that talk to it (`produce`, `generate`, `status`, …)
 begin from what `riverrun up` was started with instead of 2. A key that is not below is an error in

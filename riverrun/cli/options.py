@@ -31,6 +31,7 @@ def settings_options(running: bool = False) -> Callable[[Command], Command]:
             data_dir: Path | None,
             config: Path | None,
             model: str | None,
+            strategy: str | None,
             bootstrap_servers: str | None,
             assignments: tuple[str, ...],
             **others: Any,
@@ -40,6 +41,8 @@ def settings_options(running: bool = False) -> Callable[[Command], Command]:
             overrides = dict(_assignment(text) for text in assignments)
             if model is not None:
                 overrides["model"] = model
+            if strategy is not None:
+                overrides["learner.strategy"] = strategy
             if bootstrap_servers is not None:
                 overrides["kafka.bootstrap_servers"] = bootstrap_servers
             settings = load_settings(data_dir, config, overrides, running=running)
@@ -81,6 +84,12 @@ _OPTIONS = (
         help="TOML settings.  [default: riverrun.toml in the data directory]",
     ),
     click.option("--model", metavar="NAME", help="tiny, smollm2, a directory, or hf:ORG/NAME."),
+    click.option(
+        "--strategy",
+        metavar="NAME[+NAME…]",
+        help="What a step minimizes: finetune; replay, dark, distill, origin, reptile; "
+        "avalanche:EWC.",
+    ),
     click.option(
         "--bootstrap-servers",
         metavar="HOST:PORT,…",

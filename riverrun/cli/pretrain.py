@@ -60,14 +60,17 @@ def pretrain(
     nothing; any other model goes onward. Interrupted, the same command goes on where it was.
     """
     prepare_to_learn()
-    from learner.pretrain.plan import Input, Plan, settle_plan
+    from learner.pretrain.plan import Input, Plan, recipe_of, settle_plan
     from learner.pretrain.run import held, outcome_in
+    from learner.strategies.registry import strategy_of
     from riverrun.cli.pretrain_input import files_as_inputs
     from riverrun.model.zoo import located
 
     if bool(files) == (topic is not None):
         raise click.UsageError("give either FILES or --topic NAME")
-    located(settings.model)  # an unknown name fails before anything is read
+    # An unknown name fails before anything is read.
+    located(settings.model)
+    strategy_of(recipe_of(settings.learner, "scratch", has_bfloat16=False))
     inputs = files_as_inputs(files) if topic is None else [Input(name=topic)]
     share = settings.learner.held_out_share if held_out is None else held_out
     plan = Plan(

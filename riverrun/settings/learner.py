@@ -14,7 +14,8 @@ class LearnerSettings(Section):
     strategy: str | None = Field(
         None,
         description="What a step minimizes: `finetune` (only the text at hand), or different ones "
-        "of `replay`, `dark`, `distill`, `origin`, `reptile`, joined by `+`.",
+        "of `replay`, `dark`, `distill`, `origin`, `reptile` and one `avalanche:NAME` (`EWC`, "
+        "`SI`, `MAS`, `LwF`, `AGEM`, `GEM`), joined by `+`; `--strategy` in short.",
     )
     optimizer: Literal["adamw", "muon"] | None = Field(
         None, description="`muon`: Muon for the hidden matrices, AdamW for the rest."

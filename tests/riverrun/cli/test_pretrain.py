@@ -174,7 +174,12 @@ def test_what_is_asked_for_wrongly_is_told(
     assert "each file once" in told(text, text)
     assert "it takes 'tiny', 'smollm2'" in told(text, model="tinny")
     assert "a profile: " in told(text, "--clean", "proze")
+    assert "`finetune`, or different ones of" in told(text, "--strategy", "magic")
+    assert "avalanche:EWC, avalanche:SI" in told(text, "--strategy", "avalanche:EWK")
     assert not list((tmp_path / "out" / "training").glob("plan.json"))
+    origin = ("--strategy", "replay+origin", "--output", tmp_path / "origin")
+    assert pretrain(text, *origin, model=shape) == 2
+    assert "one without `origin`" in capsys.readouterr().err
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes.txt").write_text("mine")
     assert pretrain(text, "--output", tmp_path / "other", model=shape) == 2
