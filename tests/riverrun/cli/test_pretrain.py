@@ -14,8 +14,8 @@ import pytest
 from learner.pretrain.corpus import Piece
 from riverrun.cli import main
 from riverrun.cli.pretrain_input import Reader, files_as_inputs
-from riverrun.cli.pretrain_view import clock
 from riverrun.errors import InvalidValue
+from riverrun.produce import Record, produce
 from riverrun.records import Document, Message, encode
 from riverrun.settings import Settings
 from tests.learner.pretrain import small
@@ -75,8 +75,9 @@ def test_killed_anywhere_the_same_command_arrives_at_the_same_bits(
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert pretrain(text, "--output", whole, "--epochs", 2, model=shape) == 0
     for i in range(KILLS - 1):
+        # Twenty of them fit into the run's steps, so that each finds it alive.
         code = kill_after(
-            3 + i, signal.SIGKILL, text, "--output", killed, "--epochs", 2, model=shape
+            1 + (i + 2) % 3, signal.SIGKILL, text, "--output", killed, "--epochs", 2, model=shape
         )
         assert code == -signal.SIGKILL
     interrupted = kill_after(4, signal.SIGINT, text, "--output", killed, "--epochs", 2, model=shape)
@@ -246,16 +247,32 @@ def test_a_topic_is_read_to_its_end_raw_or_clean(kafka_settings: Settings) -> No
         list(reader.topic("nowhere"))
 
 
+def test_a_topic_makes_a_model_and_its_dead_records_are_counted(
+    kafka_settings: Settings, tmp_path: Path, shape: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kafka = kafka_settings.kafka
+    bad = [Record(b'{"text": 3}'), Record(b'{"text": 4}')]
+    produce(kafka_settings, [*(Record(small.document(i).text.encode()) for i in range(30)), *bad])
+    where = ("--bootstrap-servers", kafka.bootstrap_servers)
+    where += ("--set", f"kafka.topic_prefix={kafka.topic_prefix}")
+    topic, output = f"{kafka.topic_prefix}raw", tmp_path / "out"
+    assert pretrain("--topic", topic, "--output", output, *where, model=shape) == 0
+    said = capsys.readouterr()
+    assert "2 records are no documents: bad_field" in said.err
+    assert "30 documents" in said.err
+    assert "riverrun up --model" in said.out
+    assert (output / "model.safetensors").exists()
+    assert len((output / "curve.jsonl").read_bytes().splitlines()) >= 1
+    assert pretrain("--topic", "nowhere", "--output", tmp_path / "no", *where, model=shape) == 2
+    assert "--topic: 'nowhere'" in capsys.readouterr().err
+
+
 def test_inputs_are_known_by_size_and_time(text: Path) -> None:
     [before] = files_as_inputs([text])
     os.utime(text, ns=(0, 1))
     [after] = files_as_inputs([text])
     assert before.num_bytes == after.num_bytes
     assert after.modified_ns == 1 != before.modified_ns
-
-
-def test_a_long_time_reads_as_hours() -> None:
-    assert [clock(s) for s in (5, 65, 3661)] == ["0:05", "1:05", "1:01:01"]
 
 
 def run_until_killed() -> int:
