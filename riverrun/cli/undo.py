@@ -93,8 +93,10 @@ def _show(plan: "Plan", *, as_json: bool) -> None:
         f"{plan.num_steps:,} steps are done again ({about}), up to step {plan.last_step:,}."
     )
     if plan.goes:
-        many = "" if len(plan.goes) == 1 else f" to {plan.goes[-1]}"
-        click.echo(f"{len(plan.goes):,} versions saw some of it: {plan.goes[0]}{many}.")
+        num = len(plan.goes)
+        who = "1 version" if num == 1 else f"{num:,} versions"
+        until = "" if num == 1 else f" to {plan.goes[-1]}"
+        click.echo(f"{who} saw some of it: {plan.goes[0]}{until}.")
     if plan.serve is not None:
         click.echo(f"Meanwhile serving would go back to {plan.serve}.")
     else:

@@ -217,6 +217,16 @@ def test_versions_are_verified_beside_the_running_learner_and_a_changed_one_is_n
     assert code == 0, said
     assert "versions are bit for bit what the log gives" in said
     assert "from the untouched model" in said
+    to = learner.line()[4].version
+    code, said = riverrun("verify", settings, "--to", to)
+    assert code == 0, said
+    *equal, summary = said.splitlines()
+    assert equal == [f"{manifest.version}  equal" for manifest in learner.line()[:5]]
+    assert summary.startswith("5 versions are bit for bit what the log gives")
+    code, said = riverrun("verify", settings, "--from", learner.line()[5].version, "--to", to)
+    assert code == 2, said
+    assert f"--from: '{learner.line()[5].version}'" in said
+    assert f"a version that {to} descends from" in said
     third = learner.line()[3]
     manifest = settings.data_dir / "store" / "versions" / third.version / "manifest.json"
     changed = msgspec.structs.replace(third, sha256="0" * 64)

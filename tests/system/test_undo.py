@@ -35,6 +35,9 @@ def test_a_poisoned_source_is_taken_out_of_what_is_served_while_answers_run(rive
     shown = json.loads(riverrun(river, "undo", "--source", "evil", "--dry-run", "--json"))
     assert (shown["num_documents"], shown["quarantine"]) == (5, ["evil"])
     assert shown["goes"][-1] == poisoned
+    said = riverrun(river, "undo", "--source", "evil", "--dry-run")
+    assert said.startswith("5 documents would be undone:\n  raw ")
+    assert said.endswith("evil would be in quarantine until `riverrun release evil`.\n")
     shown = json.loads(riverrun(river, "tell", "hold", "--json"))
     assert shown["event"]["kind"] == "held"
     assert "versions are promoted again" in riverrun(river, "tell", "release")
@@ -51,7 +54,8 @@ def test_a_poisoned_source_is_taken_out_of_what_is_served_while_answers_run(rive
         send(river, "evil", 2, "A late one, number")
         send(river, "good", 1, "One more, number")
         wait_until(lambda: num_learned(river) == clean + 1, "the good one is learned")
-        assert client.release_source("evil", wait_s=WAIT_S).event == "source_released"
+        released = riverrun(river, "release", "evil", "--wait", str(WAIT_S))
+        assert released.startswith("source_released evil: ")
         wait_until(lambda: num_learned(river) == clean + 3, "what was kept is learned")
         assert client.hold(wait_s=WAIT_S).event == "held"
         assert client.release(wait_s=WAIT_S).event == "promoted"
