@@ -45,12 +45,11 @@ log = logging.getLogger(__name__)
 class Written(msgspec.Struct, frozen=True, kw_only=True):
     """A checkpoint that is there.
 
-    waited_s: that the learner's thread copied. num_bytes: new ones; links cost nothing.
+    num_bytes: new ones; links cost nothing.
     oldest: the oldest step kept. num_pruned: older ones that went.
     """
 
     step: int
-    waited_s: float
     took_s: float
     num_bytes: int
     oldest: int
@@ -129,7 +128,6 @@ class Checkpoints:
             # Whatever came of it: what is missing is made now.
             wait([self._reserving])
             self._reserving = None
-        began = time.perf_counter()
         try:
             copies = {
                 name: self._copies.take(name, part.snapshot(whole=self._needs_whole(name)))
@@ -146,8 +144,7 @@ class Checkpoints:
             created_ms=int(time.time() * 1000),
             parts={},
         )
-        waited_s = time.perf_counter() - began
-        self._writing = self._writer.submit(self._write, head, copies, waited_s)
+        self._writing = self._writer.submit(self._write, head, copies)
         return True
 
     def finished(self, *, wait: bool = False) -> Written | None:
@@ -182,7 +179,7 @@ class Checkpoints:
 
     # The writer's thread
 
-    def _write(self, head: Head, snapshots: dict[str, Snapshot], waited_s: float) -> Written:
+    def _write(self, head: Head, snapshots: dict[str, Snapshot]) -> Written:
         began = time.perf_counter()
         final = self._path(head.step)
         num_bytes = 0
@@ -208,7 +205,6 @@ class Checkpoints:
         num_pruned = self._prune()
         return Written(
             step=head.step,
-            waited_s=waited_s,
             took_s=time.perf_counter() - began,
             num_bytes=num_bytes,
             oldest=self.steps()[0],

@@ -228,12 +228,16 @@ class Loop:
         self._checkpoint_at = time.monotonic() + self.rhythm.checkpoint_interval_s
         if self.state.progress.step == 0:
             return
+        began = time.perf_counter()
         try:
             # First: what is learned while it is written belongs to the file that begins with it.
             self.journal.begin_file(self.state.progress.step)
-            self.checkpoints.begin(self.state, self.identity)
+            is_begun = self.checkpoints.begin(self.state, self.identity)
         except (CheckpointError, OSError) as error:
             log.error("no checkpoint was begun; the last one and the journal hold: %s", error)
+            return
+        if is_begun:
+            self.metrics.checkpoint_wait_seconds.observe(time.perf_counter() - began)
 
     def _checkpoint_written(self, *, wait: bool = False) -> None:
         """Tell of the one that is there now, if it is; the journal behind it may go."""
@@ -248,7 +252,6 @@ class Loop:
             log.error("no checkpoint was written; the last one and the journal hold: %s", error)
             return
         self.metrics.checkpoint_seconds.observe(written.took_s)
-        self.metrics.checkpoint_wait_seconds.observe(written.waited_s)
         self.metrics.checkpoint_bytes.set(written.num_bytes)
 
     def _last_checkpoint(self) -> None:

@@ -128,7 +128,7 @@ class LearnerMetrics:
         )
         self.checkpoint_wait_seconds = Histogram(
             "riverrun_learner_checkpoint_wait_seconds",
-            "Time that learning stood still for one checkpoint, to copy what is written.",
+            "Time that learning stood still for one checkpoint: to sync the journal, and to copy.",
             buckets=LATENCY_S,
             registry=registry,
         )

@@ -3,16 +3,20 @@
 import contextlib
 import statistics
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import wait
 from pathlib import Path
 
 import torch
+from prometheus_client import Histogram
 
 from learner.checkpoint import Checkpoints
 from learner.state_parts import Tensors
 from riverrun.tokenizer import Tokenizer
 from tests.learner import fakes
 from tests.learner.fakes import learn
+from tests.learner.gate.river import River
 
 IDENTITY = fakes.identity()
 
@@ -45,20 +49,34 @@ def test_what_is_learned_while_it_is_written_is_not_in_it(
     assert fakes.bits(restored) == fakes.bits(learn(tokenizer, fakes.state(), 1, 7))
 
 
-def test_learning_waits_under_a_tenth_of_the_write(tmp_path: Path) -> None:
-    """48 MB on the disk of this machine. What others do here only adds: of the waits, the least."""
-    state = fakes.state()
-    state.add_part("large", Tensors({str(i): torch.ones(1 << 20) for i in range(12)}))
-    checkpoints = Checkpoints(tmp_path, 1)
-    checkpoints.reserve(state)
-    written = []
-    for step in range(1, 7):
-        state.progress.step = step
-        written.append(checkpoints.write(state, IDENTITY))
-    waited_s = min(one.waited_s for one in written if one)
-    took_s = statistics.median(one.took_s for one in written if one)
-    assert waited_s < 0.1 * took_s
-    checkpoints.close()
+def test_learning_waits_under_a_tenth_of_the_write(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    """200 MB of the loop's own checkpoints, the journal's file included; medians, for others work
+    on this machine too. A twentieth is what is measured while all cores are busy."""
+    with River(tmp_path, tokenizer, fakes.RECIPE) as river:
+        large = Tensors({str(i): torch.rand(1 << 20) for i in range(50)})
+        river.state.add_part("large", large)
+        waited_s, took_s = [], []
+        for number in range(5):
+            river.intake.put([fakes.arrival(number)])
+            river.loop.turn()
+            wait([reserving] if (reserving := river.checkpoints._reserving) else [])
+            before = total(river.metrics.checkpoint_wait_seconds)
+            began = time.perf_counter()
+            river.loop._checkpoint()
+            stood_s = time.perf_counter() - began
+            waited_s.append(total(river.metrics.checkpoint_wait_seconds) - before)
+            assert waited_s[-1] > 0.9 * stood_s - 0.001, "all that it stood still is counted"
+            before = total(river.metrics.checkpoint_seconds)
+            river.loop._checkpoint_written(wait=True)
+            took_s.append(total(river.metrics.checkpoint_seconds) - before)
+        assert len(river.checkpoints.steps()) == 5
+    assert statistics.median(waited_s) < 0.1 * statistics.median(took_s)
+
+
+def total(histogram: Histogram) -> float:
+    """Of all that it was told."""
+    [found] = [s.value for m in histogram.collect() for s in m.samples if s.name.endswith("_sum")]
+    return found
 
 
 def test_memory_that_was_reserved_is_what_copies_are_made_in(
