@@ -19,7 +19,7 @@ from tests.learner import fakes
 from tests.learner.killing import killed
 
 IDENTITY = fakes.identity()
-STRIDE = 1 if "RIVERRUN_TEST_KILLS" in os.environ else 3
+STRIDE = 1 if "TEST_KILLS" in os.environ else 3
 """A third of the places, unless the full test is asked for."""
 ARRIVALS = [fakes.arrival(i) for i in range(1, 10)]
 

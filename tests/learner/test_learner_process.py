@@ -72,8 +72,8 @@ def spans_of(manifests: list[Manifest]) -> list[Span]:
     return [span for manifest in manifests for span in manifest.learned]
 
 
-KILLS = int(os.environ.get("RIVERRUN_TEST_KILLS", "3"))
-"""`RIVERRUN_TEST_KILLS=20` is the full test."""
+KILLS = int(os.environ.get("TEST_KILLS", "3"))
+"""`TEST_KILLS=20` is the full test."""
 
 
 def test_killed_at_random_moments_it_learns_each_document_once(

@@ -17,7 +17,7 @@ from tests.serving.frames import GOAWAY, PING, PREFACE, SETTINGS, connected, fra
 from tests.serving.published import Published
 from tests.serving.running_server import held_engine, running_server, wait_for
 
-NUM_STREAMS = int(os.environ.get("RIVERRUN_TEST_STREAMS", "2000"))
+NUM_STREAMS = int(os.environ.get("TEST_OPENED_STREAMS", "2000"))
 """10,000 at full size, 16 s."""
 ENHANCE_YOUR_CALM = 11
 """RFC 9113, section 7."""

@@ -1,4 +1,4 @@
-"""The two files beside the project, or in `RIVERRUN_TEST_DATA`, through the default profile."""
+"""The two files beside the project, or in `TEST_DATA`, through the default profile."""
 
 import gzip
 import os
@@ -13,7 +13,7 @@ from stream.pipeline import Pipeline
 from stream.raw_record import RawRecord
 from tests.stream.labelled import real_text
 
-DATA = Path(os.environ.get("RIVERRUN_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
+DATA = Path(os.environ.get("TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 NOW_MS = 1_790_000_000_000
 
 

@@ -3,7 +3,7 @@
 SIGKILL of the stream, the learner and the broker at random points of the flow, by a seed. Full
 size, with its figures on standard output:
 
-    EXACTLY_ONCE_RECORDS=100000 EXACTLY_ONCE_KILLS=10 python -m pytest -s \\
+    TEST_EXACTLY_ONCE_RECORDS=100000 TEST_EXACTLY_ONCE_KILLS=10 python -m pytest -s \\
         -o timeout=7200 tests/system/test_exactly_once.py
 """
 
@@ -30,9 +30,9 @@ from riverrun.supervisor import System
 from riverrun.trace import line_of
 from tests.system.river import River, wait_until
 
-NUM_RECORDS = int(os.environ.get("EXACTLY_ONCE_RECORDS", "1500"))
-NUM_KILLS = int(os.environ.get("EXACTLY_ONCE_KILLS", "3"))
-SEED = int(os.environ.get("EXACTLY_ONCE_SEED", "7"))
+NUM_RECORDS = int(os.environ.get("TEST_EXACTLY_ONCE_RECORDS", "1500"))
+NUM_KILLS = int(os.environ.get("TEST_EXACTLY_ONCE_KILLS", "3"))
+SEED = int(os.environ.get("TEST_EXACTLY_ONCE_SEED", "7"))
 PROCESSES = ("stream", "learner", "broker")
 WITHIN_S = 120 + NUM_RECORDS / 10
 
@@ -158,7 +158,7 @@ def flooded(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[River]:
     """The system of this folder; at full size one of its own, which learns as fast as it can."""
-    if "EXACTLY_ONCE_RECORDS" not in os.environ:
+    if "TEST_EXACTLY_ONCE_RECORDS" not in os.environ:
         yield request.getfixturevalue("river")
         return
     settings = Settings(

@@ -13,7 +13,7 @@ from tests.learner.killing import killed
 from tests.learner.undo.line import Line, begin_anew
 from tests.learner.undo.test_identity import is_poison, raw, run, text, without_poison
 
-STRIDE = 1 if "RIVERRUN_TEST_KILLS" in os.environ else 5
+STRIDE = 1 if "TEST_KILLS" in os.environ else 5
 """A fifth of the places, unless the full test is asked for."""
 
 STEPS = [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-DATA = Path(os.environ.get("RIVERRUN_TEST_DATA", "../shared/data"))
+DATA = Path(os.environ.get("TEST_DATA", "../shared/data"))
 
 WORDS = {
     "en": "the of and to in is that for it was on are as with his they at be this from have or",

@@ -22,8 +22,8 @@ from tests.learner.pretrain import small
 from tests.torch_settings import as_they_were
 
 ROOT = Path(__file__).parents[3]
-KILLS = int(os.environ.get("RIVERRUN_TEST_KILLS", "2"))
-"""SIGKILLs in the middle of one run; more with RIVERRUN_TEST_KILLS."""
+KILLS = int(os.environ.get("TEST_KILLS", "2"))
+"""SIGKILLs in the middle of one run; more with TEST_KILLS."""
 
 NUMBERS = (
     *("--set", "learner.num_threads=1", "--set", "learner.max_step_tokens=256"),
