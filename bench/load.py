@@ -22,7 +22,7 @@ PROTO = "riverrun.v1.Generation/Complete"
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one load. Latencies in seconds, as a client sees them."""
+    """Of one load. Latencies in seconds, as a client sees them; of refusals None without any."""
 
     requests_per_s: float
     tokens_per_s: float
@@ -33,6 +33,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     total_p50_s: float
     total_p99_s: float
     refused: int
+    refused_p50_s: float | None
+    refused_p99_s: float | None
     failed: int
 
 
@@ -97,7 +99,7 @@ async def _measure(
             await asyncio.sleep(seconds)
             streams.seen = Seen()
             await streams.stop()
-            closed[str(count)] = _figures(seen, seconds)
+            closed[str(count)] = figures_of(seen, seconds)
             tell(f"{count} clients", closed[str(count)])
         capacity = max(one.requests_per_s for one in closed.values())
         for share in shares:
@@ -105,12 +107,17 @@ async def _measure(
             began = time.perf_counter()
             await streams.at_rate(share * capacity, seconds)
             await streams.stop()
-            rated[f"{share:g}"] = _figures(streams.seen, time.perf_counter() - began)
+            rated[f"{share:g}"] = figures_of(streams.seen, time.perf_counter() - began)
             tell(f"{share:g} of capacity", rated[f"{share:g}"])
     return model, closed, rated
 
 
-def _figures(seen: Seen, seconds: float) -> Figures:
+def figures_of(seen: Seen, seconds: float) -> Figures:
+    """Of a load that lasted so long."""
+
+    def of_refusals(share: float) -> float | None:
+        return round(percentile(seen.refusals_s, share), 5) if seen.refusals_s else None
+
     return Figures(
         requests_per_s=round(len(seen.total_s) / seconds, 2),
         tokens_per_s=round(seen.num_tokens / seconds, 1),
@@ -121,6 +128,8 @@ def _figures(seen: Seen, seconds: float) -> Figures:
         total_p50_s=round(percentile(seen.total_s, 0.5), 5),
         total_p99_s=round(percentile(seen.total_s, 0.99), 5),
         refused=seen.refused,
+        refused_p50_s=of_refusals(0.5),
+        refused_p99_s=of_refusals(0.99),
         failed=sum(seen.failed.values()),
     )
 

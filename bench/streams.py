@@ -22,20 +22,24 @@ from riverrun.errors import RequestFailed
 class Seen:
     """What clients saw, in seconds.
 
-    gaps_s: between two messages of an answer. refused: told to come again. failed: ended with
-    another error, by code.
+    gaps_s: between two messages of an answer. refusals_s: until the client was told to come again.
+    failed: ended with another error, by code.
     """
 
     gaps_s: list[float] = field(default_factory=list)
     first_s: list[float] = field(default_factory=list)
     total_s: list[float] = field(default_factory=list)
     num_tokens: int = 0
-    refused: int = 0
+    refusals_s: list[float] = field(default_factory=list)
     failed: dict[str, int] = field(default_factory=dict)
 
-    def error(self, failure: RequestFailed) -> None:
+    @property
+    def refused(self) -> int:
+        return len(self.refusals_s)
+
+    def error(self, failure: RequestFailed, seconds: float) -> None:
         if failure.code == "RESOURCE_EXHAUSTED":
-            self.refused += 1
+            self.refusals_s.append(seconds)
         else:
             self.failed[failure.code] = self.failed.get(failure.code, 0) + 1
 
@@ -108,7 +112,7 @@ class Streams:
                 (self.seen.first_s if is_first else self.seen.gaps_s).append(now - last)
                 is_first, last = False, now
         except RequestFailed as failure:
-            self.seen.error(failure)
+            self.seen.error(failure, time.perf_counter() - began)
             return False
         self.seen.total_s.append(time.perf_counter() - began)
         self.seen.num_tokens += stream.answer.completion_tokens

@@ -52,13 +52,13 @@ def test_more_than_the_queue_holds_is_refused_at_once_with_a_time_to_wait(
                 streams.append(client.stream(f"held {i}", max_tokens=4))
                 stack.callback(streams[-1].cancel)
                 wait_for(lambda: client.status().load.waiting == len(streams), "in the queue")
-            started = time.monotonic()
-            with (
-                Client(server.address, timeout_s=60, retries=0) as impatient,
-                pytest.raises(RequestFailed) as failed,
-            ):
-                impatient.generate("one too many")
-            assert time.monotonic() - started < 5
+            with Client(server.address, timeout_s=60, retries=0) as impatient:
+                # The best of many: the others share their core with this machine's other work.
+                wait_for(lambda: refused(impatient, "one too many") < 0.005, "within 5 ms")
+        wait_for(lambda: client.status().load.rows + client.status().load.waiting == 0, "freed")
+        assert client.generate("room again", max_tokens=2).completion_tokens <= 2
+
+
 def test_more_tokens_than_may_be_open_are_refused_at_once_with_a_time_to_wait(
     published: Published,
 ) -> None:
@@ -87,12 +87,6 @@ def refused(client: Client, prompt: str, max_tokens: int = 128) -> float:
     assert (failed.value.code, failed.value.reason) == ("RESOURCE_EXHAUSTED", "OVERLOADED")
     assert failed.value.retry_after_s == RETRY_AFTER_S
     return took_s
-
-
-            assert failed.value.code == "RESOURCE_EXHAUSTED"
-            assert failed.value.retry_after_s
-        wait_for(lambda: client.status().load.rows + client.status().load.waiting == 0, "freed")
-        assert client.generate("room again", max_tokens=2).completion_tokens <= 2
 
 
 def test_many_cancelled_streams_leave_nothing_behind(server: RunningServer, client: Client) -> None:

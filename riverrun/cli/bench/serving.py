@@ -133,9 +133,9 @@ def swap(
 @click.option("--clients", default="1,4,8,32", show_default=True, help="Closed loops, by commas.")
 @click.option(
     "--shares",
-    default="0.25,0.5,0.8,1.2",
+    default="0.25,0.5,0.8,1.2,2",
     show_default=True,
-    help="Open loops, as shares of the closed loops' best, by commas.",
+    help="Open loops, as shares of the closed loops' best, by commas; beyond 1 to be refused.",
 )
 @click.option(
     "--seconds", type=click.FloatRange(0.5, 3600), default=10.0, show_default=True, help="Each."
@@ -164,15 +164,19 @@ def load(
     parts = numbers("--shares", shares, float, lambda one: 0 < one <= 10, "above 0, up to 10 each")
     click.echo(
         "load                  requests/s  tokens/s  first p50 / p99 ms  between p50 / p99 ms  "
-        "refused  failed"
+        "refused  p50 / p99 ms  failed"
     )
 
+    def shown_ms(seconds: float | None) -> str:
+        return "-" if seconds is None else f"{seconds * 1e3:.1f}"
+
     def tell(what: str, one: Figures) -> None:
+        refusals = f"{shown_ms(one.refused_p50_s)} / {shown_ms(one.refused_p99_s)}"
         click.echo(
             f"{what:<20}  {one.requests_per_s:>10.1f}  {one.tokens_per_s:>8.0f}  "
             f"{one.first_p50_s * 1e3:>8.1f} / {one.first_p99_s * 1e3:>7.1f}  "
             f"{one.between_p50_s * 1e3:>10.2f} / {one.between_p99_s * 1e3:>7.2f}  "
-            f"{one.refused:>7}  {one.failed:>6}"
+            f"{one.refused:>7}  {refusals:>12}  {one.failed:>6}"
         )
 
     with contextlib.ExitStack() as stack:
