@@ -112,6 +112,20 @@ def test_dead_units_are_counted_and_found(tokenizer: Tokenizer) -> None:
     assert health.readings()["dead_units"] == {"layers.0": 0.75, "layers.1": 0.0}
 
 
+def test_layers_that_say_the_same_of_every_token_are_found_once(tokenizer: Tokenizer) -> None:
+    # Of 32 directions one is 3%.
+    state, health, step = watched(tokenizer, rank_least=0.05)
+    embedding = state.model.get_parameter("model.embed_tokens.weight")
+    with torch.no_grad():
+        embedding.copy_(torch.outer(torch.randn(len(embedding)), torch.randn(embedding.shape[1])))
+    state.pace.tempo.factor = 1e-9
+    found = [f for i in range(30) for f in step(i) if f.kind == "rank_collapse"]
+    assert sorted(f.subject for f in found) == ["layers.0", "layers.1"]
+    for one in found:
+        assert one.numbers["effective_rank"] < one.numbers["bound"]
+    assert health.readings()["effective_rank"].keys() == {"layers.0", "layers.1"}
+
+
 def test_effective_rank_is_the_number_of_directions_in_use() -> None:
     torch.manual_seed(0)
     basis = torch.linalg.qr(torch.randn(64, 64))[0]
