@@ -5,13 +5,16 @@
 
 It is written beside its final name, fsynced and renamed, so one under its final name is whole; the
 hashes find what a disk did to it later. Each directory holds all that it needs: files of the
-checkpoint before that still count are hard links. The learner's thread only copies (`copies.py`);
-another one writes. When a write has failed, the next one is whole.
+checkpoint before the last that still count are hard links, those of the last are copied. So the
+newest two share nothing on the disk, and damage to one leaves the one before.
+The learner's thread only copies into memory (`copies.py`); another one writes. When a write has
+failed, the next one is whole.
 
 Embeddings that do not learn are not written: they are in the model's own files, whose hash is part
 of the run's identity. Knows nothing of the journal. Called by `loop.py` and `resume.py`.
 """
 
+import hashlib
 import logging
 import os
 import shutil
@@ -45,7 +48,7 @@ log = logging.getLogger(__name__)
 class Written(msgspec.Struct, frozen=True, kw_only=True):
     """A checkpoint that is there.
 
-    num_bytes: new ones; links cost nothing.
+    num_bytes: written anew, without what changes rest on.
     oldest: the oldest step kept. num_pruned: older ones that went.
     """
 
@@ -186,7 +189,7 @@ class Checkpoints:
         scratch = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=self.directory))
         try:
             for name, snapshot in snapshots.items():
-                chain = [] if snapshot.is_whole else self._linked(name, scratch)
+                chain = [] if snapshot.is_whole else self._rested_on(name, scratch)
                 piece = write_snapshot(scratch / f"{name}-{head.step:010d}.safetensors", snapshot)
                 head.parts[name] = [*chain, piece]
                 num_bytes += piece.num_bytes
@@ -211,20 +214,25 @@ class Checkpoints:
             num_pruned=num_pruned,
         )
 
-    def _linked(self, name: str, scratch: Path) -> list[Piece]:
-        """The files that the changes of `name` rest on, in `scratch` too."""
+    def _rested_on(self, name: str, scratch: Path) -> list[Piece]:
+        """The files that the changes of `name` rest on, in `scratch` too.
+
+        Raises CheckpointError when one that is to be copied is not what was written.
+        """
         assert self._chains_step is not None
         before = self._path(self._chains_step)
+        linked = before if self._keep == 1 else self._twin()
         for piece in self._chains[name]:
-            try:
-                os.link(before / piece.file, scratch / piece.file)
-            except FileNotFoundError:
-                raise
-            except OSError:
-                # A file system without links.
-                shutil.copyfile(before / piece.file, scratch / piece.file)
-                fsync(scratch / piece.file)
+            if linked is not None and (linked / piece.file).exists():
+                link(linked / piece.file, scratch / piece.file)
+            else:
+                copy(before / piece.file, scratch / piece.file, piece.sha256)
         return self._chains[name]
+
+    def _twin(self) -> Path | None:
+        """The checkpoint before the last: what it has is on the disk twice."""
+        steps = self.steps()
+        return self._path(steps[-2]) if len(steps) > 1 else None
 
     def _prune(self) -> int:
         """Drop what neither the newest nor the ladder keep; gives how many went."""
@@ -264,6 +272,24 @@ class Checkpoints:
 
     def _path(self, step: int) -> Path:
         return path_of(self.directory, step)
+
+
+def link(there: Path, here: Path) -> None:
+    try:
+        os.link(there, here)
+    except OSError:
+        # A file system without links.
+        shutil.copyfile(there, here)
+        fsync(here)
+
+
+def copy(there: Path, here: Path, sha256: str) -> None:
+    """Raises CheckpointError for damage: it must not be had twice."""
+    shutil.copyfile(there, here)
+    fsync(here)
+    with here.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+            raise CheckpointError(f"{there} is not what was written; the next checkpoint is whole")
 
 
 def steps_in(directory: Path) -> list[int]:

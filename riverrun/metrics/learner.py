@@ -134,7 +134,7 @@ class LearnerMetrics:
         )
         self.checkpoint_bytes = Gauge(
             "riverrun_learner_checkpoint_bytes",
-            "Bytes that the last checkpoint added; what did not change is linked.",
+            "Bytes that the last checkpoint wrote anew; what did not change is linked or copied.",
             registry=registry,
         )
         self.lease_term = Gauge(
