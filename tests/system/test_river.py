@@ -5,13 +5,16 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections import Counter
 
 import pytest
 
+from riverrun.answers import LearnedDocument, Version
 from riverrun.client import Client
 from riverrun.demo.load import Load
 from riverrun.errors import RiverrunError
 from riverrun.produce import RawProducer, Record, produce
+from riverrun.records import Span
 from tests.system.river import River, riverrun, wait_until
 
 
@@ -32,12 +35,36 @@ def all_documents(shown: object) -> list[dict[str, dict[str, str]]]:
     return []
 
 
+def traced_over_grpc(river: River) -> list[LearnedDocument]:
+    """The documents behind the live version and all before it, each within the span it follows."""
+    documents: list[LearnedDocument] = []
+    span: Span | None = None
+    with river.client() as client:
+        for event in client.trace(max_versions=100_000, documents=True):
+            if isinstance(event, Version):
+                span = None
+            elif isinstance(event, Span):
+                span = event
+            else:
+                assert isinstance(event, LearnedDocument), "all of it is still in Kafka"
+                assert span is not None
+                assert (event.step, event.partition) == (span.step, span.partition)
+                assert span.raw_first <= event.raw_offset <= span.raw_last
+                assert span.clean_first <= event.clean_offset <= span.clean_last
+                documents.append(event)
+    return documents
+
+
 def test_text_from_a_pipe_ends_up_in_a_version_that_trace_can_show(river: River) -> None:
     text = "The ferry leaves at noon from the northern pier."
     shown = json.loads(riverrun(river, "produce", "--json", "-", stdin=f"{text}\n".encode()))
     assert shown["records"] == 1
     wait_until(river.is_at_rest, "the record is learned")
     assert text in traced_texts(river)
+    documents = traced_over_grpc(river)
+    assert text in [document.text for document in documents]
+    places = Counter((one.partition, one.raw_offset) for one in documents)
+    assert places == river.learned()
 
 
 def test_text_from_kcat_ends_up_in_a_version_that_trace_can_show(river: River) -> None:
