@@ -45,7 +45,12 @@ class Examined(NamedTuple):
 
 
 class Examiner(Protocol):
-    """More that is measured of a candidate, as far as the purse allows (`probes/`)."""
+    """More that is measured of a candidate, as far as the purse allows (`probes/`).
+
+    always: units by kind of work, of what is measured whether it is paid for or not.
+    """
+
+    always: Mapping[str, float]
 
     def examine(self, state: State, weights: Mapping[str, Tensor], purse: Purse) -> Examined: ...
 
@@ -69,6 +74,9 @@ class Gate:
         self._nats: dict[Content, float] = {}
         self._abilities: dict[str, Ability] = {}
         self.purse = Purse(settings.judging_share)
+        self._beside_panel = {"copy": 1.0}
+        for examiner in examiners:
+            self._beside_panel.update(examiner.always)
 
     def see(self, state: State, report: StepReport, texts: Sequence[Content] = ()) -> None:
         """texts: new ones that the step was done on."""
@@ -76,7 +84,9 @@ class Gate:
 
     def affords(self) -> bool:
         """False when the candidate has to wait a little; it costs nothing to ask."""
-        return not self._rules or self.purse.affords(panel=LEAST_TOKENS, broken=1, copy=1)
+        return not self._rules or self.purse.affords(
+            {"panel": LEAST_TOKENS, "broken": 1, **self._beside_panel}
+        )
 
     def decide(self, state: State, occasion: str) -> Decided:
         """Judge what would be served now. occasion: why a version is made, in words."""
@@ -144,8 +154,8 @@ class Gate:
         usual_s = self.purse.usual_s("panel")
         tokens = self._settings.panel_tokens
         if usual_s > 0:
-            # One that is promoted is still to be copied.
-            left_s = self.purse.saved_s - self.purse.usual_s("copy")
+            # One that is promoted is still to be copied, and there is more to measure.
+            left_s = self.purse.saved_s - self.purse.cost_s(self._beside_panel)
             tokens = min(tokens, max(LEAST_TOKENS, int(left_s / usual_s)))
         sheets = panel(state.held_out, self._surprise.num_tokens, tokens)
         if len(sheets) < self._settings.least_texts:

@@ -7,7 +7,7 @@ Called by `gate.py`.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 LONGEST_SAVED_S = 15.0
@@ -39,13 +39,17 @@ class Purse:
         self._last = now
         return self._saved_s
 
-    def affords(self, **units: float) -> bool:
+    def cost_s(self, units: Mapping[str, float]) -> float:
+        """What so many units of each kind of work usually cost."""
+        return sum(self.usual_s(work) * num for work, num in units.items())
+
+    def affords(self, units: Mapping[str, float]) -> bool:
         """Whether so many units of each kind of work are paid for, by what they usually cost.
 
-        What was never done is thought to cost nothing, so the first candidate does not wait.
+        What was never done is thought to cost nothing, so the first candidate does not wait. What
+        costs more than can ever be saved is done when that much is, and paid for afterwards.
         """
-        cost_s = sum(self.usual_s(work) * num for work, num in units.items())
-        return self.saved_s >= cost_s and self.saved_s > 0
+        return self.saved_s > 0 and self.saved_s >= min(self.cost_s(units), LONGEST_SAVED_S)
 
     @contextmanager
     def paying(self, work: str, num: float = 1.0) -> Iterator[None]:

@@ -63,6 +63,9 @@ class Examiner:
         self._scorer = scorer
         self._groups = groups
         self._control = list(control)
+        self.always: Mapping[str, float] = (
+            {"control": scorer.num_tokens(self._control)} if control else {}
+        )
         self._interval_s = interval_s
         self._metrics = metrics
         self._margin = margin
@@ -99,7 +102,7 @@ class Examiner:
             found.numbers["control_ratio"] = math.exp(min(change, 20.0))
         for group in self._due():
             tasks = self._groups[group]
-            if not purse.affords(probe=self._scorer.num_tokens(tasks)):
+            if not purse.affords({"probe": self._scorer.num_tokens(tasks), "copy": 1}):
                 self._metrics.gate.probes_skipped.labels(group, "time").inc()
                 self._due_at[group] = time.monotonic() + self._interval_s
                 continue

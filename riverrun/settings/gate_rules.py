@@ -8,7 +8,8 @@
 `hold` and `stop_rehearsal` last as long as the conditions hold: each version that is judged is
 held, and nothing is rehearsed until one is judged without. The other actions are done when they
 come to hold and not again before they ceased; with `for N versions`, when they have held for N
-judged versions in a row, and after N more again. A number that was not measured makes no condition hold.
+judged versions in a row, and after N more again. A number that was not measured makes no condition
+hold.
 
 Knows nothing of where numbers come from. Called by the settings and by `learner/gate/rules.py`.
 """

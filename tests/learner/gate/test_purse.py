@@ -17,7 +17,7 @@ def test_work_that_is_always_done_when_it_is_afforded_takes_its_share() -> None:
     clock = Clock()
     purse = Purse(0.15, clock)
     for _ in range(20_000):
-        if purse.affords(panel=10):
+        if purse.affords({"panel": 10}):
             with purse.paying("panel", 10):
                 clock.now_s += 0.7
         clock.now_s += 0.05
@@ -29,7 +29,7 @@ def test_the_share_is_kept_from_the_first_minute_on() -> None:
     purse = Purse(0.15, clock)
     worst = 0.0
     for _ in range(600):
-        if purse.affords(panel=10, copy=1):
+        if purse.affords({"panel": 10, "copy": 1}):
             with purse.paying("panel", 10):
                 clock.now_s += 0.03
             with purse.paying("copy"):
@@ -45,6 +45,20 @@ def test_a_quiet_time_does_not_pay_for_a_storm() -> None:
     purse = Purse(0.5, clock)
     clock.now_s = 1e6
     assert purse.saved_s == LONGEST_SAVED_S
+
+
+def test_what_costs_more_than_can_be_saved_is_done_now_and_then_and_keeps_the_share() -> None:
+    clock = Clock()
+    purse = Purse(0.15, clock)
+    num_done = 0
+    for _ in range(20_000):
+        if purse.affords({"control": 1}):
+            num_done += 1
+            with purse.paying("control"):
+                clock.now_s += 4 * LONGEST_SAVED_S
+        clock.now_s += 1
+    assert num_done > 30
+    assert 0.1 < purse.spent_share() <= 0.15
 
 
 def test_what_failed_is_paid_too() -> None:
