@@ -130,9 +130,7 @@ class Loop:
         """The documents of the next step: what has come, up to a step's size."""
         limit = self.stepper.recipe.max_step_tokens
         is_busy = (
-            self._rehearses
-            or self.promotion.can_publish
-            or self.state.quarantine.is_releasing
+            self._rehearses or self.promotion.can_publish or self.state.quarantine.is_releasing
         )
         self.intake.listen(
             wait_s=0.0 if is_busy else self._longest_wait_s(),
