@@ -8,9 +8,11 @@ and the same load while no version comes.
 """
 
 import asyncio
+import copy
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -23,15 +25,19 @@ from riverrun.settings import Settings
 from riverrun.store import store_of
 from riverrun.tokenizer import Tokenizer
 
+if TYPE_CHECKING:
+    from riverrun.model.decoder import Decoder
+
 LIVE_WITHIN_S = 60.0
-TIE = 1e-4
-"""Of the spread of a token's logits: so near the largest, rounding decides. 1e-5 was seen."""
+ROUNDINGS = 10
+"""What fell short by so many times what rounding does to the full forward, serving's order of
+adding up may still explain."""
 
 
 class Swap(msgspec.Struct, frozen=True, kw_only=True):
     """p99_ratio: between two messages of an answer, which are `chunk_interval_s` apart at least, of
     all swap windows by all steady ones; median_ratio: of the windows' own ratios the median; total:
-    of whole answers. ties: answers that rounding decided, see `count_mixed`.
+    of whole answers. ties, widest_tie: answers that rounding decided, see `Counted`.
     """
 
     model: str
@@ -41,6 +47,7 @@ class Swap(msgspec.Struct, frozen=True, kw_only=True):
     failed: int
     mixed: int
     ties: int
+    widest_tie: float
     chunk_interval_s: float
     p50_ratio: float
     p99_ratio: float
@@ -92,8 +99,8 @@ def run(
             )
         tell(f"{len(answers)} answers: each against the weights that it names")
         tokenizer = Tokenizer(store.model_files(served.data_dir))
-        mixed, ties = count_mixed(answers, tokenizer)
-    return _result(measured, num_clients, mixed, ties, served.serving.chunk_interval_s)
+        counted = count_mixed(answers, tokenizer)
+    return _result(measured, num_clients, counted, served.serving.chunk_interval_s)
 
 
 class _Measured(msgspec.Struct):
@@ -174,37 +181,79 @@ class _Live:
         self._task.cancel()
 
 
-def count_mixed(answers: list[Checked], tokenizer: Tokenizer) -> tuple[int, int]:
-    """How many are not greedy of the weights that they name, and how many only within `TIE`.
+class Counted(msgspec.Struct, frozen=True):
+    """mixed: answers that are not greedy of the weights that they name. ties: those that rounding
+    decided. widest_tie: by how much the largest of these fell short, of a token's spread of logits.
+    """
+
+    mixed: int
+    ties: int
+    widest_tie: float
+
+
+def count_mixed(answers: Sequence[Checked], tokenizer: Tokenizer) -> Counted:
+    """Each answer against a full forward, without a cache, of the weights that it names.
 
     Serving adds up in another order than a full forward, so of two logits that are as good as equal
-    either may be the largest. What another version says is far from that.
+    either may be the largest. How much rounding does to a token is measured, not guessed: by how
+    much its logits in float32 differ from those in float64, which wide weights make 1e-6 of their
+    spread here and 1e-4 there. What another version says is far from that.
     """
     import torch
 
-    mixed = ties = 0
-    by_seed: dict[int, list[Checked]] = {}
+    by_shape: dict[int, dict[tuple[int, int], list[Checked]]] = {}
     for answer in answers:
-        by_seed.setdefault(answer.seed, []).append(answer)
+        if answer.tokens:
+            shape = len(tokenizer.encode(answer.prompt)), len(answer.tokens)
+            by_shape.setdefault(answer.seed, {}).setdefault(shape, []).append(answer)
+    mixed, ties = 0, [0.0]
     with torch.inference_mode():
-        for seed, theirs in by_seed.items():
+        for seed, theirs in by_shape.items():
             decoder = wide_weights(seed)
-            for answer in theirs:
-                if not answer.tokens:
-                    continue
-                prompt = tokenizer.encode(answer.prompt)
-                logits_BTV = decoder(torch.tensor([prompt + answer.tokens]))
-                logits_TV = logits_BTV[0, len(prompt) - 1 : -1]
-                said_T = logits_TV.gather(1, torch.tensor(answer.tokens)[:, None])[:, 0]
-                short_T = (logits_TV.amax(1) - said_T) / logits_TV.std(1)
-                short = float(short_T.max())
-                mixed += short > TIE
-                ties += 0 < short <= TIE
-    return mixed, ties
+            doubted: list[tuple[list[int], list[int]]] = []
+            for (num_prompt, _), alike in theirs.items():
+                rows = [tokenizer.encode(one.prompt) + one.tokens for one in alike]
+                logits_BTV = decoder(torch.tensor(rows))[:, num_prompt - 1 : -1]
+                said_BT = torch.tensor([one.tokens for one in alike])
+                is_greedy_B = (logits_BTV.argmax(2) == said_BT).all(1).tolist()
+                doubted += [
+                    (row[:num_prompt], row[num_prompt:])
+                    for row, is_greedy in zip(rows, is_greedy_B, strict=True)
+                    if not is_greedy
+                ]
+            precise = copy.deepcopy(decoder).double() if doubted else None
+            for prompt, said in doubted:
+                assert precise is not None
+                short, rounding = _falls_short(decoder, precise, prompt, said)
+                if short > ROUNDINGS * rounding:
+                    mixed += 1
+                elif short > 0:
+                    ties.append(short)
+    return Counted(mixed, len(ties) - 1, max(ties))
+
+
+def _falls_short(
+    decoder: "Decoder", precise: "Decoder", prompt: list[int], said: list[int]
+) -> tuple[float, float]:
+    """Of a token's spread of logits: by how much the worst of what was said is not the largest, and
+    what rounding does there."""
+    import torch
+
+    def logits_TV(one: "Decoder") -> torch.Tensor:
+        logits_BTV: torch.Tensor = one(torch.tensor([prompt + said]))
+        return logits_BTV[0, len(prompt) - 1 : -1].double()
+
+    exact_TV = logits_TV(precise)
+    spread_T = exact_TV.std(1)
+    rounding_T = (logits_TV(decoder) - exact_TV).abs().amax(1) / spread_T
+    said_T = exact_TV.gather(1, torch.tensor(said)[:, None])[:, 0]
+    short_T = (exact_TV.amax(1) - said_T) / spread_T
+    worst = int((short_T - ROUNDINGS * rounding_T).argmax())
+    return float(short_T[worst]), float(rounding_T[worst])
 
 
 def _result(
-    measured: _Measured, num_clients: int, mixed: int, ties: int, chunk_interval_s: float
+    measured: _Measured, num_clients: int, counted: Counted, chunk_interval_s: float
 ) -> Swap:
     swapping = [gap for seen in measured.swapping for gap in seen.gaps_s]
     steady = [gap for seen in measured.steady for gap in seen.gaps_s]
@@ -221,8 +270,9 @@ def _result(
         swaps=measured.num_swaps,
         requests=measured.num_requests,
         failed=sum(seen.refused + sum(seen.failed.values()) for seen in windows),
-        mixed=mixed,
-        ties=ties,
+        mixed=counted.mixed,
+        ties=counted.ties,
+        widest_tie=counted.widest_tie,
         chunk_interval_s=chunk_interval_s,
         p50_ratio=round(percentile(swapping, 0.5) / percentile(steady, 0.5), 3),
         p99_ratio=round(percentile(swapping, 0.99) / percentile(steady, 0.99), 3),

@@ -44,10 +44,10 @@ PLAIN_WIDTH = 120
     "--learn-within",
     "learn_within_s",
     type=click.FloatRange(1, 86_400),
-    default=220.0,
+    default=360.0,
     show_default=True,
     metavar="SECONDS",
-    help="Ask again after that time at the latest.",
+    help="Ask again when the learner is at rest, after that time at the latest.",
 )
 @click.option("--keep", is_flag=True, help="Keep the data directory when all went well.")
 def demo(

@@ -26,13 +26,13 @@ if _version_not_supported:
 
 
 class FeedbackStub:
-    """What users say of answers. Each call is one record of the `feedback` topic, which the learner reads;
-    the reply comes when every in-sync replica of Kafka has it. Errors as in `Generation`, and
-    UNAVAILABLE with RetryInfo while Kafka is away: the same call may be sent again.
+    """What users say of answers. Each call is one record of the `feedback` topic, from which nothing
+    learns yet; the reply comes when every in-sync replica of Kafka has it. Errors as in `Generation`,
+    and UNAVAILABLE with RetryInfo while Kafka is away: the same call may be sent again.
 
     A call is idempotent by its `id`: the same call again gives the same reply and writes nothing. The
     same id with another content is ALREADY_EXISTS. The server remembers its newest 10,000 ids; a
-    record that was written twice all the same has one id, and the learner drops the second.
+    record that was written twice all the same has one id, by which its reader knows the second.
     """
 
     def __init__(self, channel):
@@ -59,13 +59,13 @@ class FeedbackStub:
 
 
 class FeedbackServicer:
-    """What users say of answers. Each call is one record of the `feedback` topic, which the learner reads;
-    the reply comes when every in-sync replica of Kafka has it. Errors as in `Generation`, and
-    UNAVAILABLE with RetryInfo while Kafka is away: the same call may be sent again.
+    """What users say of answers. Each call is one record of the `feedback` topic, from which nothing
+    learns yet; the reply comes when every in-sync replica of Kafka has it. Errors as in `Generation`,
+    and UNAVAILABLE with RetryInfo while Kafka is away: the same call may be sent again.
 
     A call is idempotent by its `id`: the same call again gives the same reply and writes nothing. The
     same id with another content is ALREADY_EXISTS. The server remembers its newest 10,000 ids; a
-    record that was written twice all the same has one id, and the learner drops the second.
+    record that was written twice all the same has one id, by which its reader knows the second.
     """
 
     def Rate(self, request, context):
@@ -116,13 +116,13 @@ def add_FeedbackServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Feedback:
-    """What users say of answers. Each call is one record of the `feedback` topic, which the learner reads;
-    the reply comes when every in-sync replica of Kafka has it. Errors as in `Generation`, and
-    UNAVAILABLE with RetryInfo while Kafka is away: the same call may be sent again.
+    """What users say of answers. Each call is one record of the `feedback` topic, from which nothing
+    learns yet; the reply comes when every in-sync replica of Kafka has it. Errors as in `Generation`,
+    and UNAVAILABLE with RetryInfo while Kafka is away: the same call may be sent again.
 
     A call is idempotent by its `id`: the same call again gives the same reply and writes nothing. The
     same id with another content is ALREADY_EXISTS. The server remembers its newest 10,000 ids; a
-    record that was written twice all the same has one id, and the learner drops the second.
+    record that was written twice all the same has one id, by which its reader knows the second.
     """
 
     @staticmethod

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bench.streams import percentile
-from bench.swap import Checked, count_mixed
+from bench.swap import Checked, Counted, count_mixed
 from bench.wide_versions import wide_weights
 from riverrun.model import tiny
 from riverrun.tokenizer import Tokenizer
@@ -30,9 +30,9 @@ def test_an_answer_of_another_version_or_of_two_is_counted_and_a_right_one_is_no
     one, two = greedy(1, prompt, 8), greedy(2, prompt, 8)
     half = one[:4] + greedy(2, prompt + one[:4], 4)
     right = [Checked("river 1: ", 1, one), Checked("river 1: ", 2, two)]
-    assert count_mixed(right, tokenizer) == (0, 0)
+    assert count_mixed(right, tokenizer) == Counted(0, 0, 0.0)
     wrong = [Checked("river 1: ", 2, one), Checked("river 1: ", 1, half)]
-    assert count_mixed([*right, *wrong], tokenizer) == (2, 0)
+    assert count_mixed([*right, *wrong], tokenizer) == Counted(2, 0, 0.0)
 
 
 @pytest.mark.parametrize(("share", "value"), [(0.01, 1), (0.5, 50), (0.99, 99), (1.0, 100)])

@@ -286,14 +286,19 @@ def freshness(settings: "Settings", records: int, json_file: Path | None) -> Non
     result = run(
         settings,
         records,
-        lambda number, seconds: click.echo(f"record {number}: {seconds:.3f} s", err=True),
+        lambda number, seconds: click.echo(
+            f"record {number}: "
+            + ("its version is held" if seconds is None else f"{seconds:.3f} s"),
+            err=True,
+        ),
     )
     echo_table(
-        ["freshness", "records", "p50", "p95", "max"],
+        ["freshness", "records", "held", "p50", "p95", "max"],
         [
             [
                 result.model,
                 str(result.records),
+                str(result.held),
                 f"{result.p50_s:.3f} s",
                 f"{result.p95_s:.3f} s",
                 f"{result.max_s:.3f} s",
