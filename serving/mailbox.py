@@ -1,8 +1,9 @@
 """An answer's deltas between the engine and the stream that sends them.
 
 What a slow reader has not fetched is joined into one, up to `max_unread` tokens and alternatives;
-beyond that the answer is given up: what has gathered goes, and its row is freed. A switch of
-weights parts what is before it from what is after. Only the event loop touches a mailbox: the
+beyond that the answer is given up: what has gathered goes, and its row is freed. An answer that we
+gather ourselves has no such bound: what is unread there waits for us, not for its client. A switch
+of weights parts what is before it from what is after. Only the event loop touches a mailbox: the
 engine's thread hands over by `call_soon_threadsafe`. Called by `serving/services/generation.py` and
 `serving/http/`.
 """
@@ -14,8 +15,6 @@ from dataclasses import dataclass, field
 
 from riverrun.errors import SlowReader
 from serving.sequence import Delta, Switch, TokenLogprob
-
-MAX_UNREAD = 4096
 
 
 def unread_for(timeout_s: float) -> SlowReader:
@@ -35,10 +34,10 @@ class _Piece:
 
 
 class Mailbox:
-    """One answer's. `on_given_up` is called once, when it is given up."""
+    """One answer's. max_unread: None: no bound. on_given_up: called once, when it is given up."""
 
     def __init__(
-        self, max_unread: int = MAX_UNREAD, on_given_up: Callable[[], None] = lambda: None
+        self, max_unread: int | None = None, on_given_up: Callable[[], None] = lambda: None
     ) -> None:
         self.on_given_up = on_given_up
         self._max_unread = max_unread
@@ -62,7 +61,7 @@ class Mailbox:
         self._num_unread += delta.num_tokens + sum(len(one.top) for one in delta.logprobs)
         if delta.end is not None or delta.error is not None:
             self._last = delta
-        elif self._num_unread > self._max_unread:
+        elif self._max_unread is not None and self._num_unread > self._max_unread:
             said = f"more than {self._max_unread} tokens and alternatives are unread"
             self.give_up(SlowReader(f"{said} (serving.max_unread_tokens): the answer ends here"))
         self._is_filled.set()

@@ -59,7 +59,7 @@ class Answers:
         if asked.wait_s is not None:
             current_call().deadline = time.monotonic() + asked.wait_s
         settings = self._state.settings.serving
-        mailbox = Mailbox(settings.max_unread_tokens)
+        mailbox = Mailbox(settings.max_unread_tokens if asked.streams else None)
         async with aclosing(answer(self._state, asked.request, most, mailbox=mailbox)) as deltas:
             if not asked.streams:
                 return await _whole(asked, shape, deltas)

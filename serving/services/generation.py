@@ -199,7 +199,7 @@ async def answer(
     """The deltas of one answer; a whole one is remembered for feedback. Any front may call it.
 
     default_max_tokens: for a request that does not say how many; fewer where there is no room.
-    mailbox: where they gather, for a caller who gives up on slow readers.
+    mailbox: where they gather, for a caller who gives up on slow readers; else without a bound.
 
     Raises:
         InvalidValue: the request.
@@ -213,7 +213,7 @@ async def answer(
     call = current_call()
     with state.open_answer():
         wanted = wanted_of(request.version, may_follow=True)
-        mailbox = mailbox or Mailbox(state.settings.serving.max_unread_tokens)
+        mailbox = mailbox or Mailbox()
         asked = input_of(request)
         sequence = await sequence_of(
             request,

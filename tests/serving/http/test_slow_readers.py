@@ -126,3 +126,11 @@ def test_a_whole_answer_that_nobody_reads_is_cut_off_in_time(
             wait_for(lambda: num_connections(server) == 0, "the connection's end")
             assert not read_to_the_end(connection).endswith(b"}")
     assert not [one for one in caplog.records if one.levelno >= logging.WARNING]
+
+
+def test_a_whole_answer_is_gathered_here_and_no_slow_reader_s(published: Published) -> None:
+    published.publish(1)
+    with running_server(published.root, max_unread_tokens=64) as server:
+        server.wait_ready()
+        wide_chat(server)
+        assert count(server, "ABORTED") == 0
