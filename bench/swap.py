@@ -9,6 +9,7 @@ and the same load while no version comes.
 
 import asyncio
 import copy
+import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -248,7 +249,9 @@ def _falls_short(
     rounding_T = (logits_TV(decoder) - exact_TV).abs().amax(1) / spread_T
     said_T = exact_TV.gather(1, torch.tensor(said)[:, None])[:, 0]
     short_T = (exact_TV.amax(1) - said_T) / spread_T
-    worst = int((short_T - ROUNDINGS * rounding_T).argmax())
+    # Where what was said is the largest, no more is to be asked.
+    excess_T = (short_T - ROUNDINGS * rounding_T).masked_fill(short_T == 0, -math.inf)
+    worst = int(excess_T.argmax())
     return float(short_T[worst]), float(rounding_T[worst])
 
 
