@@ -14,7 +14,6 @@ Embeddings that do not learn are not written: they are in the model's own files,
 of the run's identity. Knows nothing of the journal. Called by `loop.py` and `resume.py`.
 """
 
-import hashlib
 import logging
 import os
 import shutil
@@ -36,6 +35,7 @@ from learner.snapshots import Piece, write_snapshot
 from learner.state import State
 from riverrun.errors import CheckpointError
 from riverrun.ladder import rungs
+from riverrun.store.whole_files import sha256_of
 from riverrun.workspace import fsync
 
 PARTIAL, DAMAGED = ".partial-", "damaged-"
@@ -287,9 +287,8 @@ def copy(there: Path, here: Path, sha256: str) -> None:
     """Raises CheckpointError for damage: it must not be had twice."""
     shutil.copyfile(there, here)
     fsync(here)
-    with here.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-            raise CheckpointError(f"{there} is not what was written; the next checkpoint is whole")
+    if sha256_of(here) != sha256:
+        raise CheckpointError(f"{there} is not what was written; the next checkpoint is whole")
 
 
 def steps_in(directory: Path) -> list[int]:

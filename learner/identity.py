@@ -9,7 +9,6 @@ Knows nothing of weights' values but their hash. Called by `line.py`, `pretrain/
 
 import hashlib
 import secrets
-from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -80,9 +79,28 @@ def spoken_files(directory: Path) -> list[Path]:
     return sorted(p for p in directory.iterdir() if p.suffix in {".json", ".jinja"})
 
 
-def hash_of_files(paths: Sequence[Path]) -> dict[str, str]:
-    """By name, so that the one that was changed can be told."""
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in paths}
+def hash_of_files(directory: Path) -> dict[str, str]:
+    """Of the spoken ones, by name, so that the one that was changed can be told."""
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        for path in spoken_files(directory)
+    }
+
+
+def of_new_run(
+    name: str, model: Decoder, model_files: Path, topic: str, seed: int, recipe: Recipe
+) -> Identity:
+    """What a run that begins now is of. model: untouched, from `model_files`, known by `name`."""
+    return Identity(
+        run=new_run(),
+        format=FORMAT,
+        model=name,
+        weights=hash_of_weights(model),
+        files=hash_of_files(model_files),
+        topic=topic,
+        seed=seed,
+        recipe=recipe,
+    )
 
 
 def settle(directory: Path, asked: Identity) -> Identity:

@@ -14,15 +14,7 @@ import torch
 from learner.assembly import Assembly
 from learner.gate.setup import examiner_of
 from learner.guard import Guard
-from learner.identity import (
-    FORMAT,
-    Identity,
-    hash_of_files,
-    hash_of_weights,
-    new_run,
-    settle,
-    spoken_files,
-)
+from learner.identity import Identity, of_new_run, settle, spoken_files
 from learner.lease import Leases
 from learner.machine import Machine, this_machine
 from learner.memory import Place
@@ -136,15 +128,8 @@ def begin_line(
     with leases.directory.guard():
         identity = settle(
             directory,
-            Identity(
-                run=new_run(),
-                format=FORMAT,
-                model=settings.model,
-                weights=hash_of_weights(model),
-                files=hash_of_files(spoken_files(model_files)),
-                topic=topics.clean,
-                seed=settings.learner.seed,
-                recipe=recipe,
+            of_new_run(
+                settings.model, model, model_files, topics.clean, settings.learner.seed, recipe
             ),
         )
     store.put_model(spoken_files(model_files))

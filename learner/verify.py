@@ -18,7 +18,7 @@ from learner.assembly import Assembly
 from learner.checkpoint import path_of, steps_in
 from learner.checkpoint_file import Damaged, fit, read_checkpoint
 from learner.entries import Learned, Started
-from learner.identity import FILE, Identity, hash_of_files, hash_of_weights, read, spoken_files
+from learner.identity import FILE, Identity, hash_of_files, hash_of_weights, read
 from learner.identity import differences as unlike
 from learner.intake import Intake
 from learner.journal_file import entries_from, entries_in, file_of, starts_in
@@ -105,7 +105,7 @@ class _Replay:
         here = msgspec.structs.replace(
             identity,
             weights=hash_of_weights(model),
-            files=hash_of_files(spoken_files(model_files)),
+            files=hash_of_files(model_files),
         )
         if changed := unlike(identity, here):
             raise CheckpointError(

@@ -26,15 +26,7 @@ import msgspec
 from learner.assembly import Assembly
 from learner.checkpoint import Checkpoints
 from learner.content import content_of, num_bytes_of, told
-from learner.identity import (
-    FORMAT,
-    Identity,
-    hash_of_files,
-    hash_of_weights,
-    new_run,
-    settle,
-    spoken_files,
-)
+from learner.identity import of_new_run, settle
 from learner.machine import differences, fix_arithmetic, this_machine
 from learner.memory import HOST
 from learner.origin import Origin
@@ -129,15 +121,13 @@ class Pretraining:
         self._held_out = self.corpus.held_out(self._course.evaluation_bytes)
         self.identity = settle(
             self._training,
-            Identity(
-                run=new_run(),
-                format=FORMAT,
-                model=settings.model,
-                weights=hash_of_weights(model),
-                files=hash_of_files(spoken_files(self._beginning)),
-                topic=f"corpus {self.corpus.facts.sha256[:16]}",
-                seed=seed,
-                recipe=recipe,
+            of_new_run(
+                settings.model,
+                model,
+                self._beginning,
+                f"corpus {self.corpus.facts.sha256[:16]}",
+                seed,
+                recipe,
             ),
         )
         self._checkpoints = Checkpoints(self._training / "checkpoints", KEEP_CHECKPOINTS)
