@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench.streams import percentile
 from riverrun.answers import Status
 from riverrun.client import Client
 from riverrun.errors import RiverrunError
@@ -65,7 +66,7 @@ def run(
         records=num_records,
         held=num_records - len(seconds),
         p50_s=round(statistics.median(seconds), 3),
-        p95_s=round(sorted(seconds)[max(0, -(-95 * len(seconds) // 100) - 1)], 3),
+        p95_s=round(percentile(seconds, 0.95), 3),
         max_s=round(max(seconds), 3),
     )
 

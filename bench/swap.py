@@ -197,8 +197,8 @@ def count_mixed(answers: Sequence[Checked], tokenizer: Tokenizer) -> Counted:
 
     Serving adds up in another order than a full forward, so of two logits that are as good as equal
     either may be the largest. How much rounding does to a token is measured, not guessed: by how
-    much its logits in float32 differ from those in float64, which wide weights make 1e-6 of their
-    spread here and 1e-4 there. What another version says is far from that.
+    much its logits in float32 differ from those in float64: with these weights 1e-5 of their spread
+    in the middle, and 5e-4 at most (docs/experiments.md). What another version says is far from it.
     """
     import torch
 

@@ -10,6 +10,8 @@ from riverrun.cli.bench.group import bench
 from riverrun.cli.options import settings_options
 
 if TYPE_CHECKING:
+    from bench.interference import Interference
+    from bench.swap import Swap
     from riverrun.settings import Settings
 
 
@@ -106,25 +108,38 @@ def swap(
         f"{result.tokens_per_s:g} tokens/s: {result.requests} requests, {result.failed} failed, "
         f"{result.mixed} mixed, {result.ties} decided by rounding"
     )
+    _echo_compared(
+        result,
+        {"with swaps": result.p99_swaps_s, "steady": result.p99_steady_s},
+        {
+            "median of the windows' p99": result.median_ratio,
+            "p50 between messages": result.p50_ratio,
+            "p99 of whole answers": result.total_p99_ratio,
+        },
+        "steady: the same server and load while no version comes",
+    )
+    write_figures(json_file, result)
+
+
+def _echo_compared(
+    result: "Interference | Swap",
+    p99_s: dict[str, float],
+    ratios: dict[str, float],
+    compared_with: str,
+) -> None:
+    """Seconds between messages under two conditions, the ratio of these, and further ratios."""
+    times = [f"{seconds * 1e3:.2f} ms" for seconds in p99_s.values()]
     echo_table(
-        ["", "with swaps", "steady", "ratio"],
+        ["", *p99_s, "ratio"],
         [
-            [
-                "p99 between messages",
-                f"{result.p99_swaps_s * 1e3:.2f} ms",
-                f"{result.p99_steady_s * 1e3:.2f} ms",
-                f"{result.p99_ratio:.3f}",
-            ],
-            ["median of the windows' p99", "", "", f"{result.median_ratio:.3f}"],
-            ["p50 between messages", "", "", f"{result.p50_ratio:.3f}"],
-            ["p99 of whole answers", "", "", f"{result.total_p99_ratio:.3f}"],
+            ["p99 between messages", *times, f"{result.p99_ratio:.3f}"],
+            *([name, "", "", f"{ratio:.3f}"] for name, ratio in ratios.items()),
         ],
     )
     click.echo(
-        "steady: the same server and load while no version comes; messages are "
-        f"{result.chunk_interval_s:g} s apart at least (serving.chunk_interval_s)"
+        f"{compared_with}; messages are {result.chunk_interval_s:g} s apart at least "
+        "(serving.chunk_interval_s)"
     )
-    write_figures(json_file, result)
 
 
 @bench.command()
@@ -231,20 +246,16 @@ def interference(
         f"{result.model}, {result.requests_per_s:g} requests/s (half of capacity), medians of "
         f"{result.rounds} rounds of {result.window_s:g} s, {result.failed} failed"
     )
-    echo_table(
-        ["", "training on", "off", "ratio"],
-        [
-            [
-                "p99 between messages",
-                f"{result.p99_training_s * 1e3:.2f} ms",
-                f"{result.p99_idle_s * 1e3:.2f} ms",
-                f"{result.p99_ratio:.3f}",
-            ],
-            ["p50 between messages", "", "", f"{result.p50_ratio:.3f}"],
-            ["p99 until the first", "", "", f"{result.first_p99_ratio:.3f}"],
-            ["p50 of whole answers", "", "", f"{result.total_p50_ratio:.3f}"],
-            ["p99 of whole answers", "", "", f"{result.total_p99_ratio:.3f}"],
-        ],
+    _echo_compared(
+        result,
+        {"training on": result.p99_training_s, "off": result.p99_idle_s},
+        {
+            "p50 between messages": result.p50_ratio,
+            "p99 until the first": result.first_p99_ratio,
+            "p50 of whole answers": result.total_p50_ratio,
+            "p99 of whole answers": result.total_p99_ratio,
+        },
+        "off: the same server and load with the learner stopped",
     )
     echo_table(
         ["", "serving", "alone", "kept"],
@@ -256,10 +267,6 @@ def interference(
                 f"{result.train_kept:.3f}",
             ]
         ],
-    )
-    click.echo(
-        "off: the same server and load with the learner stopped; messages are "
-        f"{result.chunk_interval_s:g} s apart at least (serving.chunk_interval_s)"
     )
     write_figures(json_file, result)
 
