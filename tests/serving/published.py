@@ -119,6 +119,13 @@ class Published:
         self.models[sha256] = decoder
         return sha256
 
+    @property
+    def live(self) -> str:
+        """The version that is promoted."""
+        version = self.store.promoted()
+        assert version is not None
+        return version
+
     @torch.inference_mode()
     def logprobs(self, version: str, tokens: list[int]) -> list[float]:
         """Of each token but the first."""
