@@ -1,6 +1,9 @@
 """A version and its origin: which of the two answers, and that nobody else notices."""
 
+import itertools
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import httpx
 import pytest
@@ -98,18 +101,32 @@ def test_each_prompt_is_answered_by_the_weights_that_it_bears_the_trace_of(
 def test_many_at_once_are_answered_as_each_alone_while_versions_come(
     pair: Pair, client: Client
 ) -> None:
-    asked = PROMPTS * 12
+    versions = [pair.version]
+    found = []
+    published = Event()
+
+    def ask(worker: int) -> None:
+        for prompt in itertools.cycle(PROMPTS[worker % 4 :] + PROMPTS[: worker % 4]):
+            found.append((prompt, client.generate(prompt, max_tokens=LONG)))
+            if published.is_set():
+                return
+
     with ThreadPoolExecutor(8) as pool:
-        answers = pool.map(lambda prompt: client.generate(prompt, max_tokens=LONG), asked)
-        versions = [pair.version]
-        for step in range(2, 8):
-            versions.append(pair.publish(step, seed=50 + step))
-            wait_live(client, versions[-1])
-        found = list(zip(asked, answers, strict=True))
-    for prompt, answer in found:
-        assert answer.version.id in versions
-        assert answer.text == pair.right(answer.version.id, prompt)
-    assert len({answer.version.id for _, answer in found}) > 1
+        asked = [pool.submit(ask, worker) for worker in range(8)]
+        try:
+            for step in range(2, 8):
+                versions.append(pair.publish(step, seed=50 + step))
+                wait_live(client, versions[-1])
+        finally:
+            published.set()
+        for answers in asked:
+            answers.result()
+    # Each version was live while they asked, and rightness is of a version and a prompt.
+    answered = Counter((prompt, answer.version.id, answer.text) for prompt, answer in found)
+    for prompt, version, text in answered:
+        assert version in versions
+        assert text == pair.right(version, prompt)
+    assert len({version for _, version, _ in answered}) > 1
 
 
 def test_the_learned_weights_answer_what_never_defers(pair: Pair, client: Client) -> None:
