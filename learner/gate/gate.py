@@ -22,7 +22,8 @@ from learner.content import Content
 from learner.entries import Ability, Decided
 from learner.gate.blame import sources_to_blame
 from learner.gate.budget import budget_used
-from learner.gate.judge import broken_weights, held_out_losses, learned_ratio
+from learner.gate.judge import broken_weights, held_out_losses
+from learner.gate.newest import Newest
 from learner.gate.panel import head_of, panel
 from learner.gate.purse import Purse
 from learner.gate.reference import Reference
@@ -71,6 +72,7 @@ class Gate:
         self._examiners = examiners
         self._rules = rules_of([*settings.rules, *settings.more_rules])
         self._since = Since()
+        self._newest = Newest()
         self._nats: dict[Content, float] = {}
         self._abilities: dict[str, Ability] = {}
         self.purse = Purse(settings.judging_share)
@@ -178,14 +180,15 @@ class Gate:
     def _on_learned(
         self, state: State, weights: Mapping[str, Tensor], numbers: dict[str, float]
     ) -> None:
-        """Without enough held-out text: whether what was just learned is known better."""
-        texts = [head_of(text) for text in self._since.texts if text]
-        if texts and self._reference.is_there:
-            num_tokens = 2 * sum(self._surprise.num_tokens(text) for text in texts)
-            with self.purse.paying("panel", num_tokens):
-                found = learned_ratio(state.model, weights, texts, self._surprise, self._reference)
-            numbers |= found.numbers
-            self._nats |= found.nats
+        """Without enough held-out text: the newest that was learned stands in for it."""
+        texts = list(dict.fromkeys(head_of(text) for text in self._since.texts if text))
+        num_tokens = [self._surprise.num_tokens(text) for text in texts]
+        with self.purse.paying("panel", 2 * sum(num_tokens)):
+            found = self._newest.losses(
+                state.model, weights, texts, self._surprise, self._reference
+            )
+        numbers |= found.numbers
+        self._nats |= found.nats
 
     def _evidence(self, numbers: Mapping[str, float]) -> str:
         """Why it is promoted, when no rule spoke."""

@@ -4,7 +4,7 @@ Held-out loss is a ratio to the reference's on the same texts, so neither the ki
 change of the panel moves it. Weights that are not finite are counted first: nothing else is then
 worth measuring.
 
-Knows nothing of rules. Called by `gate.py`.
+Knows nothing of rules. Called by `gate.py`; what stands in for held-out text is in `newest.py`.
 """
 
 import math
@@ -73,21 +73,6 @@ def held_out_losses(
     return Losses(numbers, dict(zip(texts, own, strict=True)))
 
 
-def learned_ratio(
-    model: Decoder,
-    weights: Mapping[str, Tensor],
-    texts: Sequence[Content],
-    surprise: Surprise,
-    reference: Reference,
-) -> Losses:
-    """Loss of texts that were learned over the reference's, which did not."""
-    with wearing(model, weights):
-        own = surprise.nats(model, texts)
-    theirs = sum(reference.nats(model, surprise, texts))
-    ratio = _finite(sum(own) / theirs) if theirs > 0 else 1.0
-    return Losses({"learned_ratio": ratio}, dict(zip(texts, own, strict=True)))
-
-
 Pair = tuple[Sheet, float, float]
 """A text, its nats under the candidate, and under the reference."""
 
@@ -108,8 +93,12 @@ def _mean_ratio(pairs: Sequence[Pair]) -> float:
 
 
 def _ratio(pairs: Sequence[Pair]) -> float:
-    theirs = sum(nats for _, _, nats in pairs)
-    return _finite(sum(nats for _, nats, _ in pairs) / theirs) if theirs > 0 else 1.0
+    return ratio_of(sum(own for _, own, _ in pairs), sum(theirs for _, _, theirs in pairs))
+
+
+def ratio_of(own: float, theirs: float) -> float:
+    """Of nats; 1 where nothing was to be lost."""
+    return _finite(own / theirs) if theirs > 0 else 1.0
 
 
 def _finite(value: float) -> float:

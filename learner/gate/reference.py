@@ -69,7 +69,3 @@ class Reference:
         while len(self._nats) > MOST_TEXTS:
             del self._nats[next(iter(self._nats))]
         return found
-
-    def num_unknown(self, texts: Sequence[Content]) -> int:
-        """Texts that would have to be measured."""
-        return sum(text not in self._nats for text in texts)

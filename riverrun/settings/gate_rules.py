@@ -27,8 +27,8 @@ NUMBERS = {
     "worst_ratio": "The largest such ratio of a source that has half as many texts.",
     "fresh_ratio": "The same on the newest bucket of each source alone.",
     "old_ratio": "The same on all older buckets.",
-    "learned_ratio": "As long as there is not enough held-out text: the same ratio on the newest "
-    "text, which the candidate has learned and the reference has not.",
+    "learned_ratio": "As long as there is not enough held-out text: loss of the newest text, which "
+    "the candidate has learned, over that of the best promoted version from before it was.",
     "held_out_bits_per_byte": "Loss of the candidate on held-out text.",
     "control_ratio": "Perplexity of control text over the untouched model's.",
     "general_share": "Knowledge probes passed over those that the untouched model passed.",
