@@ -95,6 +95,7 @@ def observe_state(metrics: LearnerMetrics, state: State) -> None:
         metrics.quarantine_waiting.labels(label).set(count)
     metrics.quarantined_labels = set(waiting)
     metrics.step.set(state.progress.step)
+    metrics.gate.held_versions.set(state.gate.facts.num_held)
     metrics.memory_blocks.set(state.memory.num_held)
     metrics.due_documents.set(len(state.rehearsal))
     metrics.watches.held_out_texts.set(len(state.held_out))

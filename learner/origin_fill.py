@@ -8,7 +8,7 @@ Knows nothing of runs or data directories. Called by `line.py` and by `bench fac
 from collections.abc import Callable
 
 from learner.framing import Framing
-from learner.identity import hash_of_weights
+from learner.identity import hash_of_files, hash_of_weights
 from learner.origin import Origin, remember
 from learner.origin_shelf import put_on, shelf_of, taken_from
 from learner.origin_texts import origin_examples
@@ -29,7 +29,8 @@ def fill(
         return Origin.empty()
     shelf = None
     if recipe.origin_file is None:
-        shelf = shelf_of(hash_of_weights(model), seed, recipe)
+        files = hash_of_files(framing.tokenizer.directory)
+        shelf = shelf_of(hash_of_weights(model), files, seed, recipe)
         if (found := taken_from(shelf)) is not None:
             return found
     examples = origin_examples(model, framing, recipe, seed, is_stopping)

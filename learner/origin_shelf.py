@@ -1,9 +1,9 @@
 """Origin memories that were filled before, in riverrun's cache: a second start writes no texts.
 
-What an untouched model says depends on its weights, the seed and a few numbers of the recipe, and
-on nothing that was learned. So a memory filled for one data directory is that of every other one
-with the same. It is a copy that may be deleted at any time: a shelf that is damaged, or cannot be
-written, costs the time of filling again and a line in the log.
+What an untouched model says depends on its weights and the files that it speaks with, the seed and
+a few numbers of the recipe, and on nothing that was learned. So a memory filled for one data
+directory is that of every other one with the same. It is a copy that may be deleted at any time: a
+shelf that is damaged, or cannot be written, costs the time of filling again and a line in the log.
 
 Knows nothing of how a memory is filled. Called by `origin_fill.py`.
 """
@@ -12,6 +12,7 @@ import hashlib
 import logging
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -28,11 +29,15 @@ FORMAT = 1
 log = logging.getLogger(__name__)
 
 
-def shelf_of(weights: str, seed: int, recipe: Recipe) -> Path:
-    """The directory of what a model, by the hash of its untouched weights, writes by a recipe."""
+def shelf_of(weights: str, files: Mapping[str, str], seed: int, recipe: Recipe) -> Path:
+    """The directory of what a model writes by a recipe.
+
+    weights: hash of the untouched ones. files: of those that it speaks with, by name.
+    """
     told = (
         FORMAT,
         weights,
+        files,
         seed,
         recipe.origin_texts,
         recipe.origin_top_k,

@@ -28,6 +28,7 @@ class Tokenizer:
         Raises:
             ModelError: no `tokenizer.json` in `directory`, or one that cannot be read.
         """
+        self.directory = directory
         path = directory / "tokenizer.json"
         try:
             # Read by us: the library reports a missing file as a bare Exception.

@@ -9,8 +9,11 @@ stderr and an exit code: 2 for usage, 1 for failure. Of the package, only this f
 import difflib
 import importlib
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import click
 
@@ -114,6 +117,29 @@ def root() -> None:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run one command line (`sys.argv` unless given) and return its exit code."""
+    with unwound_by_sigterm():
+        return _run(args)
+
+
+@contextmanager
+def unwound_by_sigterm() -> Iterator[None]:
+    """SIGTERM raises SystemExit, so that whatever a command has begun is ended: a bench leaves no
+    learner behind. Commands that know better set handlers of their own."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def unwind(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, unwind)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+def _run(args: Sequence[str] | None) -> int:
     try:
         code = root.main(args=args, prog_name="riverrun", standalone_mode=False)
         # Here, and not at the interpreter's end, where a closed pipe could only be printed.

@@ -13,6 +13,11 @@ class GateMetrics:
             ["action"],
             registry=registry,
         )
+        self.held_versions = Gauge(
+            "riverrun_learner_held_versions",
+            "Versions in a row that the gate did not promote, up to the newest one.",
+            registry=registry,
+        )
         self.rolled_back_documents = Counter(
             "riverrun_learner_rolled_back_documents",
             "Documents learned since the version that was gone back to; what is left out of them "

@@ -96,7 +96,7 @@ def test_anchors_cost_no_more_tokens_than_allowed_and_weigh_the_same() -> None:
     assert len(origin.sample(3, 2.0, random_for(0, 0, "t"), max_tokens=12)) == 3
 
 
-def test_a_memory_is_written_once_for_a_model_and_seed(
+def test_a_memory_is_written_once_for_a_model_its_files_and_seed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second data directory takes it from the cache; a damaged one is made again."""
@@ -122,11 +122,16 @@ def test_a_memory_is_written_once_for_a_model_and_seed(
     assert len(calls) == 1
     filled(1)
     assert len(calls) == 2
+    # Another template makes another prompt of the same beginning.
+    (tmp_path / "chat_template.jinja").write_text("{{ messages[0].content }}")
+    filled(0)
+    assert len(calls) == 3
+    (tmp_path / "chat_template.jinja").unlink()
     for path in (tmp_path / "cache").rglob("origin.safetensors"):
         path.write_bytes(b"damaged")
     filled(0)
     filled(0)
-    assert len(calls) == 3
+    assert len(calls) == 4
 
 
 def test_a_stopped_fill_leaves_nothing_in_the_cache(

@@ -39,5 +39,14 @@ ROW = Row(
                 (quantile(0.99, "riverrun_stream_clean_seconds"), "p99"),
             ],
         ),
+        Panel(
+            "Feedback by kind",
+            "cps",
+            "Records of `feedback` that are as they must be, and dead letters of others by reason.",
+            [
+                rate("riverrun_stream_feedback", by="kind"),
+                rate("riverrun_stream_feedback_rejections", by="reason"),
+            ],
+        ),
     ],
 )

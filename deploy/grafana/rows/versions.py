@@ -9,8 +9,11 @@ ROW = Row(
         Panel(
             "Versions by decision",
             "none",
-            "In five minutes.",
-            [("sum by (kind) (increase(riverrun_learner_versions_total[5m]))", "{{kind}}")],
+            "In five minutes; and how many in a row, up to the newest, are held.",
+            [
+                ("sum by (kind) (increase(riverrun_learner_versions_total[5m]))", "{{kind}}"),
+                ("riverrun_learner_held_versions", "held in a row"),
+            ],
         ),
         Panel(
             "Decisions of the gate",

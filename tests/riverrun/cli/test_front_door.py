@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -167,3 +168,28 @@ def test_the_doctor_names_a_kafka_that_does_not_listen(tmp_path: Path) -> None:
     done = riverrun("doctor", "--data-dir", str(tmp_path), "--bootstrap-servers", "127.0.0.1:1")
     assert done.returncode == 1
     assert "127.0.0.1:1" in done.stdout
+
+
+def test_a_command_that_is_told_to_end_closes_what_it_has_begun() -> None:
+    program = """
+import sys, time
+from riverrun import cli
+
+def work(**_):
+    try:
+        print("begun", flush=True)
+        time.sleep(60)
+    finally:
+        print("closed", flush=True)
+
+cli.root.main = work
+sys.exit(cli.main([]))
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    process.terminate()
+    assert process.communicate(timeout=30)[0] == "closed\n"
+    assert process.returncode == 128 + signal.SIGTERM
