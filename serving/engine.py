@@ -9,11 +9,11 @@ Knows nothing of sockets, protos or the store. Started by `serving/main.py`.
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Collection
 
-from riverrun.errors import ModelError, NotServing, Overloaded, PinExpired
+from riverrun.errors import ModelError, NotServing, PinExpired
 from riverrun.store import Manifest
+from serving.admission import Admission
 from serving.cache import SlottedCache
 from serving.runner import Outcome, Runner
 from serving.scheduler import Batch, Scheduler
@@ -22,9 +22,6 @@ from serving.slots import Slots
 from serving.tally import Age, Tally
 
 Deliveries = list[tuple[Sequence, Delta]]
-
-RETRY_AFTER_S = 1.0
-"""What a refused client is told to wait: about the time that a short answer takes."""
 
 EXPIRY_PERIOD_S = 0.1
 """How often the age of pins is looked at."""
@@ -55,12 +52,8 @@ class Engine:
         self._eos_ids = frozenset(eos_ids)
         self._deliver = deliver
         self._on_swap = on_swap
-        self._max_open = cache.max_rows + max_waiting
-        # The last quarter of the queue is for other clients.
-        self._max_open_of_one = self._max_open - max_waiting // 4
         self._max_pin_s = max_pin_s
         self._expiry_at = 0.0
-        self._max_open_tokens = cache.max_rows * cache.context_tokens + max_waiting_tokens
         self._chunk_interval_s = chunk_interval_s
         self._scheduler = Scheduler(
             slots,
@@ -74,9 +67,12 @@ class Engine:
         self._arrived: list[Sequence] = []
         self._has_cancelled = False
         self._stopping = False
-        self._num_open = 0
-        self._open_tokens = 0
-        self._num_open_of: Counter[str] = Counter()
+        self._admission = Admission(
+            max_rows=cache.max_rows,
+            context_tokens=cache.context_tokens,
+            max_waiting=max_waiting,
+            max_waiting_tokens=max_waiting_tokens,
+        )
 
     # From any thread
 
@@ -84,37 +80,13 @@ class Engine:
         """Queue a sequence; its sink gets deltas up to one with an end or an error.
 
         Raises:
-            Overloaded: all rows are taken and the queue is full, in requests or in tokens.
+            Overloaded: more is open than may be (`admission.py`).
             NotServing: the engine has stopped.
         """
         with self._wake:
             if self._stopping:
                 raise NotServing("the server stops")
-            if self._num_open >= self._max_open:
-                raise Overloaded(
-                    f"{self._num_open} requests are open, as many as may be "
-                    "(serving.max_rows + serving.max_waiting)",
-                    RETRY_AFTER_S,
-                )
-            # An empty name is nobody's: it could be anybody's.
-            if sequence.client and self._num_open_of[sequence.client] >= self._max_open_of_one:
-                raise Overloaded(
-                    f"{self._max_open_of_one} requests of this client are open, as many as one "
-                    "client may have (serving.max_rows + three quarters of serving.max_waiting)",
-                    RETRY_AFTER_S,
-                )
-            open_tokens = self._open_tokens + sequence.num_reserved
-            if self._num_open >= self.cache.max_rows and open_tokens > self._max_open_tokens:
-                raise Overloaded(
-                    f"{self._open_tokens} tokens of prompts and answers are open; with the "
-                    f"{sequence.num_reserved} of this request they would be more than "
-                    f"{self._max_open_tokens} (serving.max_rows x serving.context_tokens + "
-                    "serving.max_waiting_tokens)",
-                    RETRY_AFTER_S,
-                )
-            self._num_open += 1
-            self._num_open_of[sequence.client] += 1
-            self._open_tokens = open_tokens
+            self._admission.open(sequence)
             sequence.submitted_at = time.perf_counter()
             self._arrived.append(sequence)
             self._wake.notify()
@@ -144,7 +116,7 @@ class Engine:
 
     @property
     def num_waiting(self) -> int:
-        return max(0, self._num_open - self.num_rows)
+        return max(0, self._admission.num_open - self.num_rows)
 
     # The engine's thread
 
@@ -322,12 +294,7 @@ class Engine:
 
     def _close(self, sequences: list[Sequence]) -> None:
         with self._wake:
-            self._num_open -= len(sequences)
-            for sequence in sequences:
-                self._num_open_of[sequence.client] -= 1
-                if not self._num_open_of[sequence.client]:
-                    del self._num_open_of[sequence.client]
-            self._open_tokens -= sum(sequence.num_reserved for sequence in sequences)
+            self._admission.close(sequences)
 
 
 def _delta(sequence: Sequence, end: End | None) -> Delta:

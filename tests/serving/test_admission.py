@@ -7,7 +7,7 @@ import pytest
 
 from riverrun.client import AnswerStream, Client
 from riverrun.errors import RequestFailed
-from serving.engine import RETRY_AFTER_S
+from serving.admission import RETRY_AFTER_S
 from tests.serving.published import Published
 from tests.serving.running_server import RunningServer, held_engine, running_server, wait_for
 

@@ -142,7 +142,7 @@ def test_more_tokens_than_may_be_open_are_refused_at_once_until_some_are_freed(
     for _ in range(3):
         engine.submit("d" * 28, max_tokens=100)
     engine.finish()
-    assert engine.engine._open_tokens == 0
+    assert engine.engine._admission.open_tokens == 0
 
 
 @pytest.mark.skipif(not is_int8_usable(CPU), reason="this CPU has no VNNI")
