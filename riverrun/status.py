@@ -53,6 +53,7 @@ class LearnerStatus(msgspec.Struct, frozen=True, kw_only=True):
     step: optimizer steps of the whole run, over restarts.
     lag: clean records not yet learned, by partition.
     seconds_per_document: all steps, rehearsal and study included, over the documents learned from.
+    held_versions: in a row, up to the newest one.
     quarantine: documents that are kept, or released and not yet learned, by source.
     retention: R[i][j] by source: held-out bits a byte of time bucket j at the end of bucket i.
     """
@@ -71,6 +72,7 @@ class LearnerStatus(msgspec.Struct, frozen=True, kw_only=True):
     due_documents: int | None
     seconds_per_document: float | None
     versions: dict[str, int]
+    held_versions: int
     non_finite_steps: int
     quarantine: dict[str, int]
     retention: dict[str, dict[int, dict[int, float]]]
@@ -227,6 +229,7 @@ def learner_status(samples: Samples | None) -> LearnerStatus | None:
             samples.total("riverrun_learner_documents_total"),
         ),
         versions=_counts(samples, "riverrun_learner_versions_total", "kind"),
+        held_versions=_count(samples, "riverrun_learner_held_versions"),
         non_finite_steps=_count(samples, "riverrun_learner_non_finite_steps_total"),
         quarantine=_counts(samples, "riverrun_learner_quarantine_waiting_documents", "source"),
         retention=_retention(samples),

@@ -155,6 +155,9 @@ def _learning(now: SystemStatus, history: History) -> RenderableType:
         rows.add_row("stream", cleaned + (f"; dead letters: {dead}" if dead else ""))
     if (kept := older_text(learner)) is not None:
         rows.add_row("older text", Text(kept))
+    if learner.held_versions:
+        held = f"the newest {learner.held_versions:,} in a row; `riverrun versions` says why"
+        rows.add_row("held", Text(held, "yellow"))
     if learner.quarantine:
         apart = ", ".join(f"{source}: {n:,} documents" for source, n in learner.quarantine.items())
         rows.add_row("quarantine", Text(apart, "yellow"))

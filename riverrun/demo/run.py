@@ -22,6 +22,8 @@ from riverrun.trace import CleanTopic, TracedDocument, line_of
 from riverrun.workspace import Workspace
 
 LOOK_INTERVAL_S = 0.25
+JUDGED_WITHIN_S = 30.0
+"""When nothing is left to learn, the last version has been judged by then."""
 
 
 def run(
@@ -105,28 +107,42 @@ def _await_rest(
     """Wait until all documents are learned and rehearsed, and that version serves.
 
     A process that dies meanwhile is the supervisor's business; the status says so. False when the
-    time is over: the demo goes on with what was learned.
+    time is over: the demo goes on with what was learned. So it does when the last version is held:
+    at rest nothing more comes of it.
     """
     deadline = time.monotonic() + within_s
-    while not _rests(status := observer.look(), num_documents):
+    learned_at = None
+    while not _serves_all(status := observer.look(), num_documents):
         screen.working(status, load)
-        if time.monotonic() >= deadline:
+        now = time.monotonic()
+        if now >= deadline:
             screen.rest()
             return False
+        learned_at = (learned_at or now) if _has_learned(status) else None
+        held = status.learner.held_versions if status.learner else 0
+        if learned_at is not None and held and now - learned_at > JUDGED_WITHIN_S:
+            screen.rest()
+            screen.say(f"[yellow]The newest versions are held:[/] {held}")
+            return True
         time.sleep(LOOK_INTERVAL_S)
     screen.rest()
     return True
 
 
-def _rests(status: SystemStatus, num_documents: int) -> bool:
+def _has_learned(status: SystemStatus) -> bool:
+    """Whether there is nothing left to learn."""
+    learner = status.learner
+    return learner is not None and learner.total_lag == 0 and learner.due_documents == 0
+
+
+def _serves_all(status: SystemStatus, num_documents: int) -> bool:
     """Whether there is nothing left to learn, and what was learned is served."""
     learner, serving = status.learner, status.serving
     if learner is None or serving is None or serving.version is None:
         return False
     return (
-        serving.version.documents >= num_documents
-        and learner.total_lag == 0
-        and learner.due_documents == 0
+        _has_learned(status)
+        and serving.version.documents >= num_documents
         and serving.version.step == learner.step
     )
 

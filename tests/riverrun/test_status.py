@@ -43,6 +43,13 @@ def test_each_source_in_quarantine_is_named_also_while_nothing_of_it_is_kept() -
     assert status.quarantine == {"a": 0, "b": 7}
 
 
+def test_versions_that_are_held_are_counted() -> None:
+    gauge = "riverrun_learner_held_versions"
+    status = learner_status(Samples(f"{SERIES}# TYPE {gauge} gauge\n{gauge} 3\n"))
+    assert status is not None
+    assert status.held_versions == 3
+
+
 RETENTION = """
 # TYPE riverrun_learner_retention_bits_per_byte gauge
 riverrun_learner_retention_bits_per_byte{source="a",after="10",bucket="10"} 3
