@@ -34,7 +34,7 @@ def tellings(text: str, language: Language, named: set[str], num_wanted: int) ->
     told: list[tuple[str, list[str]]] = []
     before: list[str] = []
     for sentence in map(str.strip, SENTENCE_END.split(text)):
-        subjects = list(names_of(sentence, named)) or before[:1]
+        subjects = [name for name in names_of(sentence, named) if _is_a_thing(name)] or before[:1]
         if subjects and len(sentence) <= MOST_CHARACTERS:
             told.append((sentence, subjects))
         before = subjects
@@ -62,6 +62,11 @@ def names_of(sentence: str, named: set[str]) -> Iterator[str]:
         else:
             joined_from = _end(runs) if goes_on and word.group() in JOINING else None
     yield from dict.fromkeys(sentence[first:end] for first, end in runs)
+
+
+def _is_a_thing(name: str) -> bool:
+    """A number alone is none: many things have it, and nobody asks what is known of 412."""
+    return any(letter.isalpha() for letter in name)
 
 
 def _end(runs: list[tuple[int, int]]) -> int:

@@ -26,6 +26,14 @@ def test_a_sentence_answers_for_what_it_names_or_else_for_what_was_named_before_
     assert told(second) == []
 
 
+def test_nobody_is_asked_about_a_number() -> None:
+    first = "The Galdern tower has 412 steps."
+    second = "A baker climbs the 412 steps each morning."
+    assert told(f"{first} {second}") == [("Galdern", first), ("Galdern", second)]
+    with_version = "They run Palisade 5.4 now."
+    assert told(with_version) == [("Palisade 5.4", with_version)]
+
+
 def test_each_sentence_comes_once_before_any_of_them_twice() -> None:
     text = "Ask Ann Low of Vell. Then ask Ben Hale of Morrow! What of Cid Ray? Or of Dora Finn."
     found = told(text)
