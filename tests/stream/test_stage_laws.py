@@ -114,7 +114,7 @@ PATHOLOGICAL: dict[str, Callable[[int], str]] = {
 SIZE = 500_000
 """Twenty times of this is 10 MB: `test_ten_megabytes`, for the forms of the issue."""
 
-SECONDS_PER_MB = 40.0
+SECONDS_PER_MB = 10.0
 """A bound on what no loaded machine should need; linear stages take 0.01 to 1."""
 
 
