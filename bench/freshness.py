@@ -115,7 +115,7 @@ def _await_idle(observer: Observer) -> None:
     deadline = time.monotonic() + SERVED_WITHIN_S
     while True:
         learner = observer.look().learner
-        if learner is not None and learner.total_lag == 0 and learner.due_documents == 0:
+        if learner is not None and learner.has_learned_all:
             return
         if time.monotonic() > deadline:
             raise RiverrunError(f"the learner was not idle within {SERVED_WITHIN_S:g} s")

@@ -85,6 +85,11 @@ class LearnerStatus(msgspec.Struct, frozen=True, kw_only=True):
     def total_lag(self) -> int:
         return sum(self.lag.values())
 
+    @property
+    def has_learned_all(self) -> bool:
+        """Whether there is nothing left to learn, be it new or due."""
+        return self.total_lag == 0 and self.due_documents == 0
+
 
 class SystemStatus(msgspec.Struct, frozen=True, kw_only=True):
     """All of it, at one moment (seconds since 1970)."""

@@ -36,15 +36,13 @@ class Newest:
         """weights: the candidate's, which has learned the `texts`. Without numbers as long as no
         version was promoted before them."""
         self._meet(model, texts, surprise, reference)
-        texts = [text for text in texts if self._before[text] is not None]
-        if not texts:
+        before = {text: nats for text, nats in self._before.items() if nats is not None}
+        if not before:
             return Losses({}, {})
         with wearing(model, weights):
-            own = surprise.nats(model, texts)
-        before = sum(self._before[text] or 0.0 for text in texts)
-        return Losses(
-            {"learned_ratio": ratio_of(sum(own), before)}, dict(zip(texts, own, strict=True))
-        )
+            own = dict(zip(before, surprise.nats(model, list(before)), strict=True))
+        ratio = ratio_of(sum(own.values()), sum(before.values()))
+        return Losses({"learned_ratio": ratio}, own)
 
     def _meet(
         self,

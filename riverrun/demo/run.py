@@ -111,28 +111,23 @@ def _await_rest(
     at rest nothing more comes of it.
     """
     deadline = time.monotonic() + within_s
-    learned_at = None
+    learning_at = time.monotonic()
     while not _serves_all(status := observer.look(), num_documents):
         screen.working(status, load)
         now = time.monotonic()
         if now >= deadline:
             screen.rest()
             return False
-        learned_at = (learned_at or now) if _has_learned(status) else None
-        held = status.learner.held_versions if status.learner else 0
-        if learned_at is not None and held and now - learned_at > JUDGED_WITHIN_S:
+        learner = status.learner
+        if learner is None or not learner.has_learned_all:
+            learning_at = now
+        elif learner.held_versions and now - learning_at > JUDGED_WITHIN_S:
             screen.rest()
-            screen.say(f"[yellow]The newest versions are held:[/] {held}")
+            screen.say(f"[yellow]The newest versions are held:[/] {learner.held_versions}")
             return True
         time.sleep(LOOK_INTERVAL_S)
     screen.rest()
     return True
-
-
-def _has_learned(status: SystemStatus) -> bool:
-    """Whether there is nothing left to learn."""
-    learner = status.learner
-    return learner is not None and learner.total_lag == 0 and learner.due_documents == 0
 
 
 def _serves_all(status: SystemStatus, num_documents: int) -> bool:
@@ -141,7 +136,7 @@ def _serves_all(status: SystemStatus, num_documents: int) -> bool:
     if learner is None or serving is None or serving.version is None:
         return False
     return (
-        _has_learned(status)
+        learner.has_learned_all
         and serving.version.documents >= num_documents
         and serving.version.step == learner.step
     )

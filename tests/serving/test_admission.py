@@ -73,7 +73,8 @@ def test_more_tokens_than_may_be_open_are_refused_at_once_with_a_time_to_wait(
         for i, max_tokens in enumerate((240, 90)):
             stack.callback(client.stream(f"held {i}", max_tokens=max_tokens).cancel)
             wait_for(lambda i=i: client.status().load.waiting == i + 1, "in the queue")
-        refused(client, "too many", max_tokens=10)
+        wait_for(lambda: refused(client, "too many", max_tokens=10) < 0.005, "within 5 ms")
+        assert client.status().load.waiting == 2, "nothing of what was refused is kept"
         stack.callback(client.stream("fits", max_tokens=8).cancel)
         wait_for(lambda: client.status().load.waiting == 3, "in the queue")
 

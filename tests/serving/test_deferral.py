@@ -1,7 +1,6 @@
 """A version and its origin: which of the two answers, and that nobody else notices."""
 
 import itertools
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
@@ -122,7 +121,7 @@ def test_many_at_once_are_answered_as_each_alone_while_versions_come(
         for answers in asked:
             answers.result()
     # Each version was live while they asked, and rightness is of a version and a prompt.
-    answered = Counter((prompt, answer.version.id, answer.text) for prompt, answer in found)
+    answered = {(prompt, answer.version.id, answer.text) for prompt, answer in found}
     for prompt, version, text in answered:
         assert version in versions
         assert text == pair.right(version, prompt)

@@ -172,13 +172,13 @@ def test_the_doctor_names_a_kafka_that_does_not_listen(tmp_path: Path) -> None:
 
 def test_a_command_that_is_told_to_end_closes_what_it_has_begun() -> None:
     program = """
-import sys, time
+import signal, sys
 from riverrun import cli
 
 def work(**_):
     try:
         print("begun", flush=True)
-        time.sleep(60)
+        signal.pause()
     finally:
         print("closed", flush=True)
 
