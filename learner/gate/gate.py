@@ -34,8 +34,6 @@ from learner.step_report import StepReport
 from learner.watch.surprise import Surprise
 from riverrun.settings import GateSettings
 
-LEAST_TOKENS = 256
-"""Of the panel, however little time there is: a version is never promoted unjudged."""
 STICKY = ("share.", "kept.", "lost.", "general_share", "general_tasks", "control_ratio")
 """Numbers that are not measured for each version; what was measured last still holds."""
 
@@ -75,6 +73,7 @@ class Gate:
         self._newest = Newest()
         self._nats: dict[Content, float] = {}
         self._abilities: dict[str, Ability] = {}
+        self._least_tokens = 0
         self.purse = Purse(settings.judging_share)
         self._beside_panel = {"copy": 1.0}
         for examiner in examiners:
@@ -87,7 +86,7 @@ class Gate:
     def affords(self) -> bool:
         """False when the candidate has to wait a little; it costs nothing to ask."""
         return not self._rules or self.purse.affords(
-            {"panel": LEAST_TOKENS, "broken": 1, **self._beside_panel}
+            {"panel": self._least_tokens, "broken": 1, **self._beside_panel}
         )
 
     def decide(self, state: State, occasion: str) -> Decided:
@@ -154,25 +153,27 @@ class Gate:
         self, state: State, weights: Mapping[str, Tensor], numbers: dict[str, float]
     ) -> None:
         usual_s = self.purse.usual_s("panel")
-        tokens = self._settings.panel_tokens
+        tokens, least = self._settings.panel_tokens, self._settings.least_texts
         if usual_s > 0:
             # One that is promoted is still to be copied, and there is more to measure.
             left_s = self.purse.saved_s - self.purse.cost_s(self._beside_panel)
-            tokens = min(tokens, max(LEAST_TOKENS, int(left_s / usual_s)))
-        sheets = panel(state.held_out, self._surprise.num_tokens, tokens)
-        if len(sheets) < self._settings.least_texts:
+            tokens = min(tokens, int(left_s / usual_s))
+        # However little time there is, no fewer than are evidence: it is paid for afterwards.
+        sheets = panel(state.held_out, self._surprise.num_tokens, tokens, least)
+        if len(sheets) < least:
             self._on_learned(state, weights, numbers)
         if not sheets:
             return
-        cost = sum(self._surprise.num_tokens(sheet.content) for sheet in sheets)
-        with self.purse.paying("panel", cost):
+        costs = [self._surprise.num_tokens(sheet.content) for sheet in sheets]
+        self._least_tokens = sum(costs[:least])
+        with self.purse.paying("panel", sum(costs)):
             found = held_out_losses(
                 state.model,
                 weights,
                 sheets,
                 self._surprise,
                 self._reference,
-                self._settings.least_texts,
+                least,
             )
         numbers |= found.numbers
         self._nats |= found.nats

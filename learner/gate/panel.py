@@ -31,13 +31,15 @@ def head_of(content: Content) -> Content:
     return content[:HEAD_CHARACTERS] if isinstance(content, str) else content
 
 
-def panel(held_out: HeldOut, num_tokens: Callable[[Content], int], budget: int) -> list[Sheet]:
-    """Sheets of about `budget` tokens; at least one, if there is held-out text at all."""
+def panel(
+    held_out: HeldOut, num_tokens: Callable[[Content], int], budget: int, least: int
+) -> list[Sheet]:
+    """Sheets of about `budget` tokens; at least `least` of them where there is so much text."""
     chosen: list[Sheet] = []
     spent = 0
     for sheet in _in_turn(held_out):
         cost = num_tokens(sheet.content)
-        if chosen and spent + cost > budget:
+        if len(chosen) >= least and spent + cost > budget:
             break
         chosen.append(sheet)
         spent += cost

@@ -92,7 +92,7 @@ class GateSettings(Section):
         ge=16,
         le=10_000_000,
         description="Held-out tokens that each candidate is judged on at most; fewer where time "
-        "is short.",
+        "is short. Beginnings of `least_texts` texts are read whatever they have.",
     )
     least_texts: int = Field(
         8,

@@ -110,10 +110,28 @@ def test_a_panel_is_the_same_until_the_held_out_text_changes(
     with River(tmp_path, tokenizer, RECIPE, GATE) as river:
         river.learn([*TEXTS[:40], *documents(sentences(60, seed=6), "b")])
         held_out = river.state.held_out
-        whole = panel(held_out, len, 10_000)
-        assert panel(held_out, len, 10_000) == whole
+        whole = panel(held_out, len, 10_000, 1)
+        assert panel(held_out, len, 10_000, 1) == whole
         assert {sheet.source for sheet in whole} == {"a", "b"}
-        small = panel(held_out, len, 400)
+        small = panel(held_out, len, 400, 1)
         assert small == whole[: len(small)]
         assert {sheet.source for sheet in small} == {"a", "b"}
+        assert panel(held_out, len, 1, 8) == whole[:8]
         assert torch.get_num_threads() == 1
+
+
+@pytest.mark.parametrize(("panel_tokens", "saved_s"), [(16, 15.0), (2048, 0.0), (2048, -100.0)])
+def test_no_version_is_promoted_on_fewer_texts_than_are_evidence(
+    tmp_path: Path, tokenizer: Tokenizer, panel_tokens: int, saved_s: float
+) -> None:
+    """Texts of many tokens, or a machine so slow that the time for more is never there: what held
+    nothing back let a poison be promoted, and be what the next ones were held against."""
+    gate = GateSettings(judging_share=0.15, panel_tokens=panel_tokens)
+    with River(tmp_path, tokenizer, RECIPE, gate) as river:
+        river.learn(TEXTS)
+        river.gate.purse._saved_s = saved_s
+        decided = river.gate.decide(river.state, "test")
+        assert decided.numbers["panel_texts"] >= gate.least_texts
+        assert "worst_ratio" in decided.numbers
+        river.gate.purse._saved_s = 1e-9
+        assert not river.gate.affords(), "the next one waits until as many can be paid for"
