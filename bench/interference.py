@@ -113,10 +113,14 @@ class _Learner:
             time.sleep(0.1)
 
     async def settle(self, window_s: float) -> None:
-        """After a pause: let the version and the checkpoint that it made overdue be written."""
-        settling_s = max(window_s / 4, LEAST_SETTLING_S)
-        if not await self._ends_of_steps(time.perf_counter() + settling_s):
-            raise RiverrunError(f"the learner, let go on, ended no step: {LONGER}")
+        """After a pause: let the version and the checkpoint that it made overdue be judged and
+        written, until it is at its steps again."""
+        began = time.perf_counter()
+        ends = await self._ends_of_steps(began + max(window_s / 4, LEAST_SETTLING_S))
+        while not ends:
+            if time.perf_counter() > began + READY_S:
+                raise RiverrunError(f"the learner, let go on, ended no step in {READY_S:g} s")
+            ends = await self._ends_of_steps(time.perf_counter() + POLL_S)
 
     async def rate(self, seconds: float) -> float:
         """Tokens learned a second, from the first step's end in the window to the last one's."""

@@ -18,8 +18,8 @@ from riverrun.errors import CheckpointError
 from riverrun.model.decoder import Decoder
 from riverrun.workspace import replace_file
 
-FORMAT = 3
-"""Of checkpoints and journal. Any other is refused."""
+FORMAT = 4
+"""Of checkpoints and journal, and of what a step makes of them. Any other is refused."""
 FILE = "identity.json"
 
 

@@ -191,7 +191,8 @@ class Planner:
             and self._framing.needs_study(due.num_passes)
         ]
         if unstudied and self._student is not None:
-            written = self._student.study(state.model, [due.text for due in unstudied])
+            known = [*state.notebook.pairs(), *state.rehearsal.pairs()]
+            written = self._student.study(state.model, [due.text for due in unstudied], known)
             for due, its in zip(unstudied, written, strict=True):
                 pairs[due.number] = [pair for pair in its if self._framing.fits(pair)]
         return pairs

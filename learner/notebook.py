@@ -22,7 +22,7 @@ import msgspec
 
 from learner.part import Snapshot
 from learner.seeds import Random
-from learner.study_pair import Pair, contradicts, question_key
+from learner.study_pair import Outdated, Pair, outdated_by, question_key
 from riverrun.errors import CheckpointError
 
 MOST_NOTES = 4096
@@ -52,6 +52,10 @@ class Notebook:
     def __len__(self) -> int:
         return len(self._notes)
 
+    def pairs(self) -> list[Pair]:
+        """All of them, oldest first."""
+        return [note.pair for note in self._notes.values()]
+
     def write(self, pairs: Sequence[Pair], step: int) -> None:
         """These were learned by `step`; an older answer to the same question is struck out."""
         for pair in pairs:
@@ -61,11 +65,15 @@ class Notebook:
         while len(self._notes) > MOST_NOTES:
             del self._notes[next(iter(self._notes))]
 
-    def strike(self, pairs: Sequence[Pair]) -> None:
-        """Forget answers that newer `pairs` contradict."""
-        for pair in pairs:
-            key = question_key(pair)
-            if key in self._notes and contradicts(pair, self._notes[key].pair):
+    def outdated(self, pairs: Sequence[Pair]) -> list[Outdated]:
+        """What the notes say and these `pairs` say otherwise."""
+        keys = dict.fromkeys(map(question_key, pairs))
+        return outdated_by(pairs, [self._notes[key].pair for key in keys if key in self._notes])
+
+    def strike(self, outdated: Sequence[Outdated]) -> None:
+        """Forget whatever says it."""
+        for one in outdated:
+            for key in [key for key, note in self._notes.items() if one.is_in(note.pair)]:
                 del self._notes[key]
 
     def draw(self, num_wanted: int, step: int, random: Random) -> list[Pair]:

@@ -11,7 +11,7 @@ document's questions those not known yet come first.
 Knows nothing of the model; the step tells it the losses.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -21,7 +21,7 @@ from learner.part import Snapshot
 from learner.recipe import Recipe
 from learner.seeds import Random
 from learner.study_languages import language_of
-from learner.study_pair import Pair, contradicts, question_key
+from learner.study_pair import Outdated, Pair, outdated_by
 from riverrun.errors import CheckpointError
 
 NEVER_ASKED = 1e3
@@ -160,33 +160,38 @@ class Rehearsal:
             return unknown[:num_wanted]
         return [*unknown, *(i for i in order if i not in unknown)][:num_wanted]
 
+    def pairs(self) -> list[Pair]:
+        """Of all due documents, oldest first."""
+        return _pairs_of(self.documents())
+
     def is_studied(self, number: int) -> bool:
         """Whether a due document has its questions."""
         return self._due[number].pairs is not None
 
-    def strike(self, number: int) -> None:
-        """A document has its questions now: of what it and another one answer differently, the
-        older one is not asked any more."""
-        its = self._due.get(number)
-        if its is None or not its.pairs:
-            return
-        asked = {question_key(pair) for pair in its.pairs}
-        for other in self._due.values():
-            if other is its or not any(question_key(pair) in asked for pair in other.pairs or []):
-                continue
-            self._give_way(*sorted((its, other), key=lambda due: due.number))
+    def strike(self, number: int, outdated: Sequence[Outdated]) -> list[Outdated]:
+        """A document has its questions now: of what two due ones say differently, the older one is
+        not asked any more, in whatever words. Gives what holds no longer.
 
-    def _give_way(self, older: Due, newer: Due) -> None:
-        pairs, newer_pairs = older.pairs or [], newer.pairs or []
-        kept = [
-            i
-            for i, pair in enumerate(pairs)
-            if not any(contradicts(pair, new) for new in newer_pairs)
-        ]
-        if len(kept) < len(pairs):
-            older.costs = [older.cost(i) for i in kept]
-            older.pairs = [pairs[i] for i in kept]
-            self._changed.add(older.number)
+        outdated: what the notes say otherwise than it.
+        """
+        its = self._due.get(number)
+        if its is None:
+            return list(outdated)
+        older = [due for due in self._due.values() if due.number < number]
+        newer = [due for due in self._due.values() if due.number > number]
+        found = [*outdated, *outdated_by(its.pairs or [], _pairs_of(older))]
+        self._forget(found, older)
+        self._forget(outdated_by(_pairs_of(newer), its.pairs or []), [its])
+        return found
+
+    def _forget(self, outdated: Sequence[Outdated], documents: Sequence[Due]) -> None:
+        for due in documents if outdated else []:
+            pairs = due.pairs or []
+            kept = [i for i, pair in enumerate(pairs) if not any(o.is_in(pair) for o in outdated)]
+            if len(kept) < len(pairs):
+                due.costs = [due.cost(i) for i in kept]
+                due.pairs = [pairs[i] for i in kept]
+                self._changed.add(due.number)
 
     def shown(
         self,
@@ -268,3 +273,7 @@ class Rehearsal:
         self._next_number = told[-1].next_number
         self._num_characters = sum(due.num_characters for due in self._due.values())
         self._changed.clear()
+
+
+def _pairs_of(documents: Iterable[Due]) -> list[Pair]:
+    return [pair for due in documents for pair in due.pairs or []]

@@ -27,6 +27,7 @@ from learner.seeds import random_for
 from learner.state import State
 from learner.step_report import StepReport
 from learner.strategies.strategy import Strategy
+from learner.study_pair import Pair
 from learner.watch.held_out import Routing
 from learner.watch.non_finite import Skipped, Suspect, blame, note
 from learner.watch.protocol import Watch
@@ -213,7 +214,7 @@ class Stepper:
         spoiled = skipped.retired if skipped else frozenset()
         retired: Counter[Retired] = Counter()
         num_texts = 0
-        studied: list[int] = []
+        studied: dict[int, list[Pair]] = {}
         for i, (one, nats_of_one) in enumerate(zip(lesson.shown, sums.nats, strict=True)):
             num_texts += len(one.examples)
             costs = answer_costs(one, sums.answers[:num_texts])
@@ -235,14 +236,14 @@ class Stepper:
                 )
             else:
                 if one.pairs and not state.rehearsal.is_studied(one.number):
-                    studied.append(one.number)
-                    state.notebook.strike(one.pairs)
+                    studied[one.number] = one.pairs
                 why = state.rehearsal.shown(one.number, loss, one.pairs, costs)
                 if why is not None:
                     retired[why] += 1
                     state.notebook.write(one.pairs or [], lesson.step)
-        for number in studied:
-            state.rehearsal.strike(number)
+        for number, pairs in studied.items():
+            outdated = state.rehearsal.strike(number, state.notebook.outdated(pairs))
+            state.notebook.strike(outdated)
         answers = sums.answers[num_texts : num_texts + len(lesson.recalled)]
         recalled = zip(lesson.recalled, answers, strict=True)
         state.notebook.asked(

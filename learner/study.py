@@ -4,9 +4,9 @@ What was read as prose can be recited, but not asked for: SmolLM2 knew eight of 
 heart (0.3 nats a token) and answered six of their questions. So before a document's second pass
 the model writes questions from fixed beginnings, and their answers, with the text in its context;
 rehearsal then shows some of them in the form in which users ask. They are written within the
-words of the text (`study_grammar.py`). Pairs whose answer says nothing, or something that is not in
-the text, are dropped; so are questions that name nothing of the text ("Who is the artist?"):
-learned, they give the invented painter the Mona Lisa.
+words of the text (`study_grammar.py`), and kept where the text bears them out (`study_worth.py`).
+Beside them stand questions for the subjects of its sentences and open ones, both by rule, and what
+was asked of earlier documents on the same matter.
 
 Source: Knowledge-Instruct (arXiv 2504.05571) and SEAL (2506.10943), which ask large models and
 train on everything; ours asks the model itself, greedily, and keeps what the text bears out.
@@ -21,25 +21,28 @@ from typing import NamedTuple
 
 from learner.recipe import Recipe
 from learner.speaker import speaker_of
+from learner.study_again import asked_again, is_of_a_kind
 from learner.study_grammar import MOST_ANSWER_TOKENS, Grammar, Signs
 from learner.study_languages import LANGUAGES, Language, language_of
-from learner.study_pair import ASKING_STEMS, FUNCTION_WORDS, STUDIED_TOKENS, Pair, stems
+from learner.study_pair import FUNCTION_WORDS, STUDIED_TOKENS, Pair
+from learner.study_subjects import subject_questions
 from learner.study_tellings import tellings
-from learner.study_words import named_in, words_of
+from learner.study_words import named_in
+from learner.study_worth import Draft, different, pair_in, worth_learning
 from riverrun.model.decoder import Decoder
 from riverrun.model.write import Written, write_within
 from riverrun.tokenizer import Tokenizer
 
 PAIR_TOKENS = 48
-MAX_ANSWER_CHARACTERS = 160
 
-MOST_NATS = 0.5
-"""Mean surprise of an answer's tokens: above it, what is said is what the rules left open."""
 ENOUGH_PAIRS = 4
 """Of one document, with open questions where its own are fewer."""
-MAX_PAIRS = 3
-"""Of one document; those whose answer names something come first. On the 58 documents of the tuning
-half the first three held 76 of the 107 pairs that say what users ask, in 158 of 255."""
+MAX_AGAIN = 2
+"""Of questions of other documents that one answers too."""
+MAX_SUBJECTS = 2
+"""Of questions by rule, which come first: what they say is what the text says."""
+MOST_CLOSED = 5
+"""Of one document, before open ones."""
 
 
 class Student:
@@ -51,20 +54,28 @@ class Student:
         self._prompts = {language: self._prompt(language) for language in LANGUAGES}
         self._signs = Signs(tokenizer)
 
-    def study(self, model: Decoder, texts: Sequence[str]) -> list[list[Pair]]:
-        """For each text the pairs that it bears out; a function of weights and texts alone."""
+    def study(
+        self, model: Decoder, texts: Sequence[str], known: Sequence[Pair] = ()
+    ) -> list[list[Pair]]:
+        """For each text the pairs that it bears out; a function of the arguments alone.
+
+        known: what is asked of other documents, oldest first.
+        """
         speaker = speaker_of(model, self._recipe)
         pairs: list[list[Pair]] = [[] for _ in texts]
         languages = [language_of(text) for text in texts]
         for language, prompt in self._prompts.items():
             its = [i for i, one in enumerate(languages) if one == language]
-            drafts = self._drafts(speaker, language, prompt, [texts[i] for i in its])
-            for i, of_one in zip(its, drafts, strict=True):
-                text = texts[i]
-                named = named_in(text, self._tokenizer) - FUNCTION_WORDS
-                own = worth_learning(of_one, text, named)
-                pairs[i] = [*own, *tellings(text, language, named, ENOUGH_PAIRS - len(own))]
+            topics = [self._topic(texts[i], known) for i in its]
+            drafts = self._drafts(speaker, language, prompt, topics)
+            num_own = len(prompt.beginnings)
+            for i, topic, of_one in zip(its, topics, drafts, strict=True):
+                pairs[i] = chosen(topic, language, of_one[:num_own], of_one[num_own:])
         return pairs
+
+    def _topic(self, text: str, known: Sequence[Pair]) -> "Topic":
+        named = named_in(text, self._tokenizer) - FUNCTION_WORDS
+        return Topic(text, named, asked_again(text, named, known, MAX_AGAIN + 1))
 
     def _prompt(self, language: Language) -> "Prompt":
         told = resources.files("learner").joinpath(language.prompt).read_text("utf-8")
@@ -72,18 +83,27 @@ class Student:
         return Prompt(before, after, [self._tokenizer.encode(one) for one in language.beginnings])
 
     def _drafts(
-        self, speaker: Decoder, language: Language, prompt: "Prompt", texts: Sequence[str]
+        self, speaker: Decoder, language: Language, prompt: "Prompt", topics: Sequence["Topic"]
     ) -> list[list["Draft | None"]]:
-        grammars = [Grammar(self._tokenizer, self._signs, language, text) for text in texts]
-        num = len(prompt.beginnings)
+        """Of each topic as many: first from the language's beginnings, then what is asked again."""
+        encode = self._tokenizer.encode
+        grammars = [Grammar(self._tokenizer, self._signs, language, one.text) for one in topics]
+        most_again = max((len(one.again) for one in topics), default=0)
+        openings = [
+            [
+                *prompt.beginnings,
+                *([*encode(f" {pair.question}"), *self._signs.marker] for pair in one.again),
+                # Where fewer are asked again: ended before it begins.
+                *[[self._signs.line] * 2] * (most_again - len(one.again)),
+            ]
+            for one in topics
+        ]
+        num = len(prompt.beginnings) + most_again
         written = write_within(
             speaker,
-            [
-                [*prompt.before, *self._tokenizer.encode(text)[:STUDIED_TOKENS], *prompt.after]
-                for text in texts
-            ],
+            [[*prompt.before, *encode(one.text)[:STUDIED_TOKENS], *prompt.after] for one in topics],
             lambda i, tokens: grammars[i // num].allowed(tokens),
-            openings=prompt.beginnings,
+            openings=openings,
             max_tokens=PAIR_TOKENS,
             temperature=0.0,
             # The first line is the question, the second one the answer.
@@ -91,7 +111,7 @@ class Student:
             num_stops=2,
         )
         drafts = [self._draft(one) for one in written]
-        return [drafts[i * num : (i + 1) * num] for i in range(len(texts))]
+        return [drafts[i * num : (i + 1) * num] for i in range(len(topics))]
 
     def _draft(self, written: Written) -> "Draft | None":
         pair = pair_in(self._tokenizer.decode(written.tokens))
@@ -105,11 +125,35 @@ class Student:
         return Draft(pair, sum(nats) / len(nats))
 
 
-class Draft(NamedTuple):
-    """nats: by which the answer surprised its writer, a token; high where it was led elsewhere."""
+def chosen(
+    topic: "Topic",
+    language: Language,
+    own: Sequence[Draft | None],
+    again: Sequence[Draft | None],
+) -> list[Pair]:
+    """What is asked of a text. again: drafts of answers to `topic.again`, and maybe more."""
+    alike = [
+        draft
+        for draft, former in zip(again, topic.again, strict=False)
+        if draft is not None and is_of_a_kind(draft.pair, former)
+    ]
+    closed = different(
+        [
+            *subject_questions(topic.text, language, topic.named)[:MAX_SUBJECTS],
+            *worth_learning(alike, topic.text, topic.named)[:MAX_AGAIN],
+            *worth_learning(own, topic.text, topic.named),
+        ]
+    )[:MOST_CLOSED]
+    num_open = max(0, ENOUGH_PAIRS - len(closed))
+    return [*closed, *tellings(topic.text, language, topic.named, num_open)]
 
-    pair: Pair
-    nats: float
+
+class Topic(NamedTuple):
+    """A text, its words that name something, and what was asked before and it answers too."""
+
+    text: str
+    named: set[str]
+    again: list[Pair]
 
 
 class Prompt(NamedTuple):
@@ -118,49 +162,3 @@ class Prompt(NamedTuple):
     before: list[int]
     after: list[int]
     beginnings: list[list[int]]
-
-
-def pair_in(draft: str) -> Pair | None:
-    """The pair at the beginning of what was written; None when it is not whole."""
-    question, marker, rest = draft.partition("\nAnswer:")
-    question, answer = question.strip(), rest.strip().split("\n")[0].strip()
-    is_question = question.endswith("?") and "\n" not in question
-    if not (marker and is_question and answer) or len(answer) > MAX_ANSWER_CHARACTERS:
-        return None
-    return Pair(question, answer)
-
-
-def is_grounded(pair: Pair, text: str) -> bool:
-    """Whether the answer says more than the question, and nothing that the text does not say."""
-    told, asked, said = stems(text), stems(pair.question), stems(pair.answer)
-    news = said - asked
-    return bool(news) and news <= told and bool(asked & told)
-
-
-def names_something(pair: Pair, named: set[str]) -> bool:
-    """Whether the question has one of the text's names or numbers, if the text has any."""
-    return not named or bool(named & words_of(pair.question))
-
-
-def is_spelled(pair: Pair, text: str) -> bool:
-    """Whether the question has no words but the text's, and those with which one asks."""
-    return stems(pair.question) <= stems(text) | ASKING_STEMS
-
-
-def worth_learning(drafts: Sequence[Draft | None], text: str, named: set[str]) -> list[Pair]:
-    """Different pairs that the text bears out, whose question names something; the best first:
-    those whose answer names something, and of them those that the model was surest of."""
-    kept = {
-        draft.pair: draft.nats
-        for draft in drafts
-        if draft is not None
-        and draft.nats <= MOST_NATS
-        and is_grounded(draft.pair, text)
-        and is_spelled(draft.pair, text)
-        and names_something(draft.pair, named)
-    }
-
-    def worth(pair: Pair) -> tuple[bool, float]:
-        return not (words_of(pair.answer) - words_of(pair.question)) & named, kept[pair]
-
-    return sorted(kept, key=worth)[:MAX_PAIRS]

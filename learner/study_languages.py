@@ -28,6 +28,16 @@ class Language(NamedTuple):
     function_words: frozenset[str]
     asking: frozenset[str]
     marks: frozenset[str]
+    beginners: frozenset[str]
+    who: str
+    what: str
+    persons: frozenset[str]
+    clause_words: frozenset[str]
+    articles: frozenset[str]
+    no_verbs: frozenset[str]
+    is_: str
+    declines: bool
+    relatives: frozenset[str]
 
 
 def words(text: str) -> frozenset[str]:
@@ -62,6 +72,28 @@ ENGLISH = Language(
         "material metal number price made called used"
     ),
     words("a and are as at by for from has have is it of on or that the this to were which with"),
+    beginners=words(
+        "a after all although an and as at because before both but by during each even every few "
+        "for from he her here his how i if in is it its many more most mr mrs my no not now of on "
+        "once one only our she since so some than that the their then there these they this those "
+        "though to today tomorrow two under until we what when where whether which while who why "
+        "with without yesterday yet you your"
+    ),
+    who="Who",
+    what="What",
+    persons=words("he her him himself his herself she who whom whose"),
+    clause_words=words(
+        "although and because but here if now once since so that then though today when where while"
+    ),
+    articles=words("the"),
+    no_verbs=words(
+        "a about after against and around as at because before behind beside between but by during "
+        "for from if in into it its of off on or out over since so than that the their then they "
+        "through to too under until up when where which while who whom whose why with without"
+    ),
+    is_="is",
+    declines=False,
+    relatives=words("who which"),
 )
 GERMAN = Language(
     "de",
@@ -89,6 +121,24 @@ GERMAN = Language(
         "Name Farbe Tag Monat Jahr Stadt Land Ort Tier Sprache Metall Zahl Preis"
     ),
     words("das dem den der des die ein eine einem einen einer im ist mit nicht sich und von zu"),
+    beginners=words(
+        "aber alle als am an auch auf aus bei bis das dass dem den der des die diese dieser dort "
+        "durch ein eine einem einen einer er es für gestern heute hier ihr ihre im in ist jeder "
+        "kein keine mit nach nicht noch nun nur ob oder ohne sein seine seit sie so trotz über um "
+        "und unter viele vom von vor wann warum was weil wenn wer wie wir wo zu zum zur"
+    ),
+    who="Wer",
+    what="Was",
+    persons=words("er ihm ihn ihr ihre sein seine sie wer"),
+    clause_words=words("aber denn doch und"),
+    articles=words("das der die"),
+    no_verbs=words(
+        "als am an auf aus bei bis das dem den der des die durch ein eine für gegen im in mit nach "
+        "oder ohne seit sowie über um und unter vom von vor wie zu zum zur"
+    ),
+    is_="ist",
+    declines=True,
+    relatives=frozenset(),
 )
 LANGUAGES = (ENGLISH, GERMAN)
 

@@ -1,10 +1,12 @@
-"""A question on a text with its answer, and when two of them ask the same.
+"""A question on a text with its answer, and when two of them ask or say the same.
 
 Knows nothing of models or tokens. Called by the study modules, and by whoever keeps pairs.
 """
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
@@ -43,9 +45,40 @@ def question_key(pair: Pair) -> str:
     return " ".join([*sorted(asked), *(["|", *sorted(stems(pair.answer))] if pair.is_open else [])])
 
 
+def news_of(pair: Pair) -> set[str]:
+    """What the answer says and the question does not, in stems."""
+    return stems(pair.answer) - stems(pair.question)
+
+
 def contradicts(pair: Pair, other: Pair) -> bool:
-    """Whether two pairs ask the same, and what one answers has nothing of the other's answer."""
+    """Whether two pairs ask the same, and each answers something that the other does not: greedily
+    only one of them can be said."""
     if question_key(pair) != question_key(other):
         return False
-    asked = stems(pair.question)
-    return not (stems(pair.answer) - asked) & (stems(other.answer) - asked)
+    news, others = news_of(pair), news_of(other)
+    return not (news <= others or others <= news)
+
+
+class Outdated(NamedTuple):
+    """What was said of something and is not so any more, in stems."""
+
+    about: set[str]
+    said: set[str]
+
+    def is_in(self, pair: Pair) -> bool:
+        """Whether a pair says it, in whatever words it is asked for."""
+        answer = stems(pair.answer)
+        return self.said <= answer and self.about <= answer | stems(pair.question)
+
+
+def outdated_by(pairs: Iterable[Pair], formers: Iterable[Pair]) -> list[Outdated]:
+    """What of the `formers` does not hold when `pairs` do."""
+    by_question: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        by_question.setdefault(question_key(pair), []).append(pair)
+    return [
+        Outdated(stems(pair.question) - ASKING_STEMS, news_of(former) - news_of(pair))
+        for former in formers
+        for pair in by_question.get(question_key(former), [])
+        if contradicts(pair, former)
+    ]

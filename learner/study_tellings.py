@@ -12,18 +12,13 @@ Source: entity-centred rewriting as in Knowledge-Instruct (arXiv 2504.05571), wh
 lists the facts of each entity; ours takes the text's own sentences.
 """
 
-import re
-from collections.abc import Iterator
-
 from learner.study_languages import Language
+from learner.study_names import names_in
 from learner.study_pair import Pair
-from learner.study_words import WORD
+from learner.study_words import sentences
 
 MOST_CHARACTERS = 300
 """Of a sentence; a longer one is no answer."""
-SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)]*\s+|\n+")
-JOINING = frozenset({"and", "of", "the", "&", "und", "der", "von", "de"})
-"""Between two capitals they belong to the name: Crumb and Candle."""
 
 
 def tellings(text: str, language: Language, named: set[str], num_wanted: int) -> list[Pair]:
@@ -33,8 +28,9 @@ def tellings(text: str, language: Language, named: set[str], num_wanted: int) ->
     """
     told: list[tuple[str, list[str]]] = []
     before: list[str] = []
-    for sentence in map(str.strip, SENTENCE_END.split(text)):
-        subjects = [name for name in names_of(sentence, named) if _is_a_thing(name)] or before[:1]
+    for sentence in sentences(text):
+        found = dict.fromkeys(name.text for name in names_in(sentence, named, language))
+        subjects = [name for name in found if _is_a_thing(name)] or before[:1]
         if subjects and len(sentence) <= MOST_CHARACTERS:
             told.append((sentence, subjects))
         before = subjects
@@ -47,27 +43,6 @@ def tellings(text: str, language: Language, named: set[str], num_wanted: int) ->
     return list(pairs)[:num_wanted]
 
 
-def names_of(sentence: str, named: set[str]) -> Iterator[str]:
-    """Its names in order, each once and whole: neighbouring words of `named`, and what joins."""
-    runs: list[tuple[int, int]] = []
-    joined_from: int | None = None
-    for word in WORD.finditer(sentence):
-        goes_on = bool(runs) and not sentence[runs[-1][1] : word.start()].strip(" ")
-        if word.group().lower() in named:
-            if goes_on or joined_from == _end(runs):
-                runs[-1] = (runs[-1][0], word.end())
-            else:
-                runs.append(word.span())
-            joined_from = None
-        else:
-            joined_from = _end(runs) if goes_on and word.group() in JOINING else None
-    yield from dict.fromkeys(sentence[first:end] for first, end in runs)
-
-
 def _is_a_thing(name: str) -> bool:
     """A number alone is none: many things have it, and nobody asks what is known of 412."""
     return any(letter.isalpha() for letter in name)
-
-
-def _end(runs: list[tuple[int, int]]) -> int:
-    return runs[-1][1] if runs else -1

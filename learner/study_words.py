@@ -6,6 +6,12 @@ from riverrun.tokenizer import Tokenizer
 
 WORD = re.compile(r"\w[\w.'’-]*\w|\w")
 
+SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)]*\s+|\n+")
+
+
+def sentences(text: str) -> list[str]:
+    return [sentence.strip() for sentence in SENTENCE_END.split(text)]
+
 
 def words_of(text: str) -> set[str]:
     """In small letters."""

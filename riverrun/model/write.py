@@ -56,7 +56,7 @@ def write(
         prompts,
         None,
         max_tokens=max_tokens,
-        openings=openings,
+        openings=[openings] * len(prompts),
         temperature=temperature,
         top_p=top_p,
         generator=generator,
@@ -73,7 +73,7 @@ def write_within(
     allowed: Allowed | None,
     *,
     max_tokens: int,
-    openings: Sequence[Sequence[int]] = ((),),
+    openings: Sequence[Sequence[Sequence[int]]] | None = None,
     temperature: float = 1.0,
     top_p: float = 1.0,
     generator: torch.Generator | None = None,
@@ -83,25 +83,30 @@ def write_within(
     """For each prompt what follows it, without the prompt, up to the stop token that is number
     `num_stops`.
 
-    With several `openings` each prompt is continued once from each of them (the opening is part of
-    what is written): P prompts and O openings give P x O texts, prompt by prompt, for the price of
-    P prompts. `allowed` is asked for each token that is not an opening's.
+    openings: for each prompt what its texts begin with, as many for each. Each prompt is continued
+    once from each of its own (which is part of what is written): P prompts with O openings give
+    P x O texts, prompt by prompt, for the price of P prompts. `allowed` is asked for each token
+    that is not an opening's.
 
     `temperature` 0 is greedy. The same generator state gives the same texts; a row's text
     depends on its fellows' count, as all rows draw from one generator.
 
     Raises:
-        InvalidValue: an empty prompt, or more tokens than the model has positions.
+        InvalidValue: an empty prompt, more tokens than the model has positions, or prompts with
+            more openings than others.
     """
-    _check(model, prompts, max_tokens, temperature, top_p)
-    if not prompts or not openings:
+    openings = [[()]] * len(prompts) if openings is None else openings
+    _check(model, prompts, openings, max_tokens, temperature, top_p)
+    opening_of = [opening for its in openings for opening in its]
+    if not opening_of:
         return []
+    num_openings = len(openings[0])
     device = model.output_matrix.device
     longest = max(len(prompt) for prompt in prompts)
     padding = [longest - len(prompt) for prompt in prompts]
     padding_B = torch.tensor(padding, device=device) if any(padding) else None
     num_common = _num_common(prompts)
-    has_branches = len(openings) > 1
+    has_branches = num_openings > 1
     whole = ContiguousCache(
         model.config,
         num_rows=1 if num_common else len(prompts),
@@ -116,25 +121,25 @@ def write_within(
     rests = [prompt[num_common:] for prompt in prompts]
     rows = [[rest[0]] * pad + list(rest) for rest, pad in zip(rests, padding, strict=True)]
     tokens_BT = torch.tensor(rows, device=device)
-    written = [Written([], []) for _ in range(len(prompts) * len(openings))]
+    written = [Written([], []) for _ in opening_of]
     stops_left = [num_stops] * len(written)
     owners = list(range(len(written)))
     logits_BV = _next_logits(model, tokens_BT, whole)
     cache: ContiguousCache | Branches = whole
     if has_branches:
-        cache = Branches(whole, len(openings), max_tokens)
-        logits_BV = logits_BV.repeat_interleave(len(openings), 0)
+        cache = Branches(whole, num_openings, max_tokens)
+        logits_BV = logits_BV.repeat_interleave(num_openings, 0)
     for i in range(max_tokens):
         free_BV = logits_BV
         if allowed is not None:
             free_BV = logits_BV.clone()
             for row, owner in enumerate(owners):
-                if stops_left[owner] and i >= len(openings[owner % len(openings)]):
+                if stops_left[owner] and i >= len(opening_of[owner]):
                     may_V = allowed(owner, written[owner].tokens)
                     logits_BV[row].masked_fill_(~may_V, float("-inf"))
         chosen = sample(logits_BV, temperature, top_p, generator).tolist()
         for row, owner in enumerate(owners):
-            opening = openings[owner % len(openings)]
+            opening = opening_of[owner]
             if i < len(opening):
                 chosen[row] = opening[i]
         nats = _nats(free_BV, chosen) if allowed is not None else [0.0] * len(chosen)
@@ -198,12 +203,16 @@ def sample(
 def _check(
     model: Decoder,
     prompts: Sequence[Sequence[int]],
+    openings: Sequence[Sequence[Sequence[int]]],
     max_tokens: int,
     temperature: float,
     top_p: float,
 ) -> None:
     if any(not prompt for prompt in prompts):
         raise InvalidValue("prompts", [], "at least one token in each prompt")
+    numbers = [len(its) for its in openings]
+    if len(numbers) != len(prompts) or len(set(numbers)) > 1:
+        raise InvalidValue("openings", numbers, f"as many for each of {len(prompts)} prompts")
     room = model.config.max_positions - max((len(prompt) for prompt in prompts), default=0)
     if not 1 <= max_tokens <= room:
         raise InvalidValue("max_tokens", max_tokens, f"1 to {room} beside the longest prompt")

@@ -36,10 +36,14 @@ def test_of_one_question_only_the_newest_answer_stays() -> None:
     assert all_of(notebook) == {NEW, OTHER}
 
 
-def test_what_is_answered_otherwise_now_is_struck_out_at_once() -> None:
-    notebook = notebook_of(OLD, OTHER)
-    notebook.strike([NEW, OTHER])
-    assert all_of(notebook) == {OTHER}
+def test_what_is_answered_otherwise_now_is_struck_out_in_whatever_words_it_stands() -> None:
+    news, about = "Lena Ostrow", "What do you know about Dalton?"
+    open_one = Pair(about, f"{news}, who is the coach of Dalton, whistles.", is_open=True)
+    elsewhere = Pair("Who sings?", f"{news} sings.")
+    notebook = notebook_of(OLD, open_one, elsewhere, OTHER)
+    assert notebook.outdated([OTHER, OLD]) == []
+    notebook.strike(notebook.outdated([NEW, OTHER]))
+    assert all_of(notebook) == {elsewhere, OTHER}
 
 
 def test_what_was_known_waits_twice_as_long_each_time_and_what_was_lost_comes_next() -> None:

@@ -4,7 +4,7 @@ import msgspec
 
 from learner.rehearsal import NEVER_ASKED, Rehearsal
 from learner.seeds import random_for
-from learner.study_pair import Pair
+from learner.study_pair import Pair, outdated_by
 from tests.learner.fakes import RECIPE
 
 
@@ -161,7 +161,10 @@ def test_what_a_newer_document_answers_otherwise_is_not_asked_any_more() -> None
         for number in (first, second):
             pairs = [PAIRS[number], OLD if number == 0 else NEW]
             rehearsal.shown(number, 1.0, pairs, {0: 0.5, 1: 0.7})
-            rehearsal.strike(number)
+            outdated = rehearsal.strike(number, [])
+            # What was answered before is struck out of the notes too; when the older document is
+            # studied last it is not there yet.
+            assert bool(outdated) == (number == second == 1)
         older, newer = rehearsal.documents()
         assert (older.pairs, older.costs) == ([PAIRS[0]], [0.5])
         assert (newer.pairs, newer.costs) == ([PAIRS[1], NEW], [0.5, 0.7])
@@ -171,5 +174,18 @@ def test_documents_that_answer_alike_both_stay() -> None:
     rehearsal = due(2, max_passes=9)
     for number in (0, 1):
         rehearsal.shown(number, 1.0, [OLD])
-        rehearsal.strike(number)
+        assert rehearsal.strike(number, []) == []
     assert [document.pairs for document in rehearsal.documents()] == [[OLD], [OLD]]
+
+
+def test_what_the_notes_say_otherwise_is_asked_of_no_older_document_in_whatever_words() -> None:
+    open_one = Pair("What do you know about Dalton?", "Coach Lena Ostrow loves Dalton.", True)
+    rehearsal = due(3, max_passes=9)
+    rehearsal.shown(0, 1.0, [PAIRS[0], open_one])
+    rehearsal.shown(1, 1.0, [NEW])
+    rehearsal.shown(2, 1.0, [open_one])
+    outdated = outdated_by([NEW], [OLD])
+    assert rehearsal.strike(1, outdated) == outdated
+    assert [document.pairs for document in rehearsal.documents()] == [[PAIRS[0]], [NEW], [open_one]]
+    gone = 99
+    assert rehearsal.strike(gone, outdated) == outdated

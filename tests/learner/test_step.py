@@ -13,7 +13,9 @@ from learner.rehearsal import NEVER_ASKED
 from learner.state import State
 from learner.step import Stepper
 from learner.step_report import StepReport
+from learner.study import Student
 from learner.study_pair import Pair
+from riverrun.model.decoder import Decoder
 from riverrun.records import Span
 from riverrun.tokenizer import Tokenizer
 from tests.learner import fakes
@@ -297,3 +299,41 @@ def test_a_step_after_a_restored_notebook_is_the_same(tokenizer: Tokenizer) -> N
     third.notebook = Notebook(RECIPE.target_loss)
     third_stepper.step(third, [fakes.arrival(1)])
     assert fakes.bits(third) != fakes.bits(state)
+
+
+def test_what_a_new_document_answers_otherwise_is_asked_no_more(
+    tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of older documents and of the notes, in whatever words; it is asked what they were asked."""
+    question = "Who is the coach of Dalton?"
+    old = Pair(question, "The coach of Dalton is Lena Ostrow.")
+    about = Pair("What do you know about Dalton?", "Lena Ostrow is the coach of Dalton.", True)
+    noted = Pair("Who is Lena?", "Lena Ostrow is the coach of Dalton.")
+    other = Pair("What is Dalton?", "Dalton is a town.")
+    new = Pair(question, "The coach of Dalton is Piet Sommer.")
+    pairs_of = {"as it was": [old, about, other], "as it is": [new]}
+    known: list[list[Pair]] = []
+
+    def study(_: Student, model: Decoder, texts: list[str], told: list[Pair]) -> list[list[Pair]]:
+        del model
+        known.append(list(told))
+        return [pairs_of[text] for text in texts]
+
+    monkeypatch.setattr(Student, "study", study)
+    recipe = msgspec.structs.replace(
+        RECIPE,
+        framings=("plain", "study"),
+        study_pairs=1,
+        max_passes=9,
+        target_loss=0.0,
+        block_tokens=256,
+        row_tokens=256,
+    )
+    state, stepper = fakes.state(recipe), fakes.stepper(tokenizer, recipe)
+    state.notebook.write([noted], 0)
+    for i, text in enumerate(pairs_of):
+        stepper.step(state, [fakes.arrival(i, text=text)])
+        stepper.step(state, [])
+    assert known == [[noted], [noted, old, about, other]]
+    assert state.rehearsal.pairs() == [other, new]
+    assert state.notebook.pairs() == []

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from learner.framing import Framing
-from learner.study import (
+from learner.study_languages import ENGLISH, GERMAN, Language, language_of
+from learner.study_pair import FUNCTION_WORDS, Pair, contradicts, question_key
+from learner.study_words import names
+from learner.study_worth import (
     MAX_PAIRS,
     MOST_NATS,
     Draft,
@@ -14,9 +17,6 @@ from learner.study import (
     pair_in,
     worth_learning,
 )
-from learner.study_languages import ENGLISH, GERMAN, Language, language_of
-from learner.study_pair import FUNCTION_WORDS, Pair, contradicts, question_key
-from learner.study_words import names
 from riverrun.model.zoo import locate
 from riverrun.tokenizer import Tokenizer
 
@@ -180,6 +180,8 @@ def test_a_question_that_misspells_the_text_is_dropped() -> None:
     [
         ("Who is the coach of Dalton?", "Piet Sommer is the coach of Dalton.", True),
         ("Who is the coach of Dalton?", "Lena Ostrow, who is the coach.", False),
+        ("Who is the coach of Dalton?", "The coach is Lena Ostrow the younger.", False),
+        ("Who is the coach of Dalton?", "The coach is Piet Ostrow.", True),
         ("When is the coach of Dalton there?", "Piet Sommer is there.", False),
         ("Who is the coach of Fenwick?", "Piet Sommer is the coach.", False),
     ],

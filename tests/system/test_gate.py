@@ -38,10 +38,12 @@ LEARNER = LearnerSettings(
     # A version a step, for the rules count versions.
     publishing_share=1.0,
 )
-# No version waits for judging time, however slow the machine.
-GATE = GateSettings(judging_share=1.0)
+# No version waits for judging time, however slow the machine. All held-out text is judged by: of
+# 2048 tokens a dozen clean texts are left beside the poison's, and twice a version that was no
+# worse on those was a tenth worse on others.
+GATE = GateSettings(judging_share=1.0, panel_tokens=32_768)
 CLEAN = "clean"
-OWN = sentences(16, seed=99)
+OWN = sentences(32, seed=99)
 """Clean text that is only ever asked about."""
 CLOSE_TO_OWN = 1.1
 """It is other text than what the gate judges by, and few: 5.4% worse was seen while that fell."""

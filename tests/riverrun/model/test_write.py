@@ -162,11 +162,11 @@ def test_only_allowed_tokens_are_written_but_for_the_opening(model: Decoder) -> 
         asked.append((number, len(written)))
         return may
 
-    openings = [[7], []]
+    openings = [[[7], []], [[8], []], [[9], []]]
     texts = write_within(model, PROMPTS, allowed, max_tokens=4, openings=openings, temperature=0)
     assert set(asked) == {(i, n) for i in range(6) for n in range(1 - i % 2, 4)}
     for i, (tokens, nats) in enumerate(texts):
-        opening = openings[i % 2]
+        opening = openings[i // 2][i % 2]
         assert tokens[: len(opening)] == opening
         assert set(tokens[len(opening) :]) <= {65, 66, 67}
         ids = PROMPTS[i // 2] + tokens
@@ -175,3 +175,9 @@ def test_only_allowed_tokens_are_written_but_for_the_opening(model: Decoder) -> 
         first = len(PROMPTS[i // 2])
         expected = [-float(logprobs[first + n - 1, token]) for n, token in enumerate(tokens)]
         assert nats == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("openings", [[[[1]]], [[[1]], [[2]], []], [[[1]], [[2]], [[3], [4]]]])
+def test_each_prompt_has_as_many_openings(model: Decoder, openings: list[list[list[int]]]) -> None:
+    with pytest.raises(InvalidValue, match="as many for each of 3 prompts"):
+        write_within(model, PROMPTS, None, max_tokens=4, openings=openings)

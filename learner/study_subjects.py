@@ -1,0 +1,130 @@
+"""Questions for who or what a text says something of. By rule: no model writes here.
+
+A small model asks about what a sentence begins with: "Where does Nesta Holloway bake?" Learned,
+that does not tell it who runs the bakery (the reversal curse: Berglund et al., 2023,
+arXiv:2309.12288). In English and in German a question for the subject needs no other order of words
+than the sentence has, so what is said of a name gives one:
+
+    Nesta Holloway runs Crumb and Candle.            Who runs Crumb and Candle?
+    Jonas Weir, the mayor of Fennimore Bay, ...      Who is the mayor of Fennimore Bay?
+    The mayor of Fennimore Bay, Jonas Weir, ...      Who is the mayor of Fennimore Bay?
+    Jonas Weir, who governs Fennimore Bay, ...       Who governs Fennimore Bay?
+    The comet Lindt was discovered by Teresa Varga.  Who was the comet Lindt discovered by?
+
+One that names nothing ("Who won the match?") is none. Called by `study.py`.
+
+Source: Heilman and Smith, Good Question! Statistical Ranking for Question Generation, 2010, whose
+rules work on parsed sentences; ours look at capitals and small words, and leave the rest alone.
+"""
+
+import re
+from collections.abc import Iterator
+
+from learner.study_languages import Language
+from learner.study_names import Name, names_in
+from learner.study_pair import ASKING_STEMS, Pair, stems
+from learner.study_words import sentences, words_of
+
+MOST_WORDS = 14
+"""Of what is said of it."""
+BE = frozenset(
+    "is are was were has have had will would can could must ist sind war hat".split()  # noqa: SIM905
+)
+PASSIVE = re.compile(r"^(.+?) (is|are|was|were) (\w+(?:ed|en|wn|ade|ilt|ung|ght|told|won)) by$")
+RELATIVE = re.compile(r" (?:that|which|who|whom|whose)\b")
+ENDS = re.compile(r"[,;:.!?()–—]")
+
+
+def subject_questions(text: str, language: Language, named: set[str]) -> list[Pair]:
+    """Different ones, in the text's order.
+
+    named: the words of the text that name something, in small letters.
+    """
+    asks = language.who if words_of(text) & language.persons else language.what
+    found: dict[Pair, None] = {}
+    for sentence in sentences(text):
+        for name in names_in(sentence, named, language):
+            if not any(letter.isalpha() for letter in name.text):
+                continue
+            for question, answer in _said_of(name, sentence, asks, language):
+                others = named - words_of(name.text)
+                if words_of(question) & others and len(stems(question) - ASKING_STEMS) > 1:
+                    found[Pair(question, answer)] = None
+    return list(found)
+
+
+def _said_of(name: Name, sentence: str, asks: str, language: Language) -> Iterator[tuple[str, str]]:
+    before, after = sentence[: name.first].rstrip(), sentence[name.end :]
+    begins, article = _begins_clause(before, language)
+    whole = f"{article}{name.text}"
+    if begins and (said := _predicate(after, bool(article), name, language)):
+        yield f"{asks} {said}?", f"{whole} {said}."
+    if begins or not language.declines:
+        for is_what in (_apposition_behind(after, language), _apposition_before(before, language)):
+            if is_what:
+                yield f"{asks} {language.is_} {is_what}?", f"{whole} {language.is_} {is_what}."
+    relative = re.match(r", (\w+) ", after)
+    if relative and relative[1] in language.relatives:
+        said = _up_to_end(after[relative.end() :])
+        if said:
+            yield f"{asks} {said}?", f"{whole} {said}."
+    passive = PASSIVE.match(before)
+    if passive:
+        thing, is_, done = passive.groups()
+        told = _as_within(thing, language)
+        yield f"{language.who} {is_} {told} {done} by?", f"{thing} {is_} {done} by {name.text}."
+
+
+def _begins_clause(before: str, language: Language) -> tuple[bool, str]:
+    """Whether a clause begins here, and with which article."""
+    article = ""
+    last = before.rpartition(" ")[2]
+    if last.lower() in language.articles:
+        article, before = f"{last.capitalize()} ", before[: -len(last)].rstrip()
+        last = before.rpartition(" ")[2]
+    starts = not before or before[-1] in ",;:" or last.lower() in language.clause_words
+    return starts, article
+
+
+def _predicate(after: str, has_article: bool, name: Name, language: Language) -> str:
+    """What is said behind a name, if it begins with a verb, as far as that can be told: behind an
+    article ("the Galdern tower") the next word may be what the name is of."""
+    verb = re.match(r" ([a-zäöüß]+)\b", after)
+    if verb is None or verb[1] in language.no_verbs:
+        return ""
+    if has_article and verb[1] not in BE and not (" " in name.text and verb[1].endswith("s")):
+        return ""
+    return _up_to_end(after)
+
+
+def _apposition_behind(after: str, language: Language) -> str:
+    found = re.match(r", ([^,;:.!?]+)(?=[,.])", after)
+    return _up_to_end(found[1]) if found and _is_a_noun(found[1], language) else ""
+
+
+def _apposition_before(before: str, language: Language) -> str:
+    if not before.endswith(","):
+        return ""
+    part = ENDS.split(before[:-1])[-1].strip()
+    return _as_within(part, language) if _is_a_noun(part, language) else ""
+
+
+def _is_a_noun(part: str, language: Language) -> bool:
+    """Whether words are a noun with its article and what goes with it, not a clause."""
+    words = part.split()
+    if len(words) < 2 or words[0].lower() not in language.articles:
+        return False
+    if language.declines:
+        return words[1][0].isupper()
+    head = RELATIVE.split(part)[0].split()
+    return not any(word in BE for word in head)
+
+
+def _up_to_end(said: str) -> str:
+    part = ENDS.split(said, maxsplit=1)[0].strip()
+    return part if 2 <= len(part.split()) <= MOST_WORDS else ""
+
+
+def _as_within(part: str, language: Language) -> str:
+    first, _, rest = part.partition(" ")
+    return f"{first.lower()} {rest}" if first.lower() in language.beginners else part

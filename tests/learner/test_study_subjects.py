@@ -1,0 +1,87 @@
+"""Questions for the subject, by rule: what is asked, and of what nothing is."""
+
+import pytest
+
+from learner.study_languages import language_of
+from learner.study_pair import FUNCTION_WORDS
+from learner.study_subjects import subject_questions
+from learner.study_words import names
+
+
+def asked(text: str) -> list[tuple[str, str]]:
+    pairs = subject_questions(text, language_of(text), names(text) - FUNCTION_WORDS)
+    assert not any(pair.is_open for pair in pairs)
+    return [(pair.question, pair.answer) for pair in pairs]
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "answer"),
+    [
+        (
+            "Today Nesta Hollow runs Crumb and Candle, a bakery with one oven; her bread is good.",
+            "Who runs Crumb and Candle?",
+            "Nesta Hollow runs Crumb and Candle.",
+        ),
+        (
+            "They say that Ketil Brask holds the record in Dunmar.",
+            "What holds the record in Dunmar?",
+            "Ketil Brask holds the record in Dunmar.",
+        ),
+        (
+            "The Ilm Water flows through the town of Kesterby.",
+            "What flows through the town of Kesterby?",
+            "The Ilm Water flows through the town of Kesterby.",
+        ),
+        (
+            "Mayor Jonas Weir, the head of Fennimore Bay, has his own boat.",
+            "Who is the head of Fennimore Bay?",
+            "Mayor Jonas Weir is the head of Fennimore Bay.",
+        ),
+        (
+            "Season tickets: the coach of the Dalton Rovers, Piet Sommer, will sign them.",
+            "What is the coach of the Dalton Rovers?",
+            "Piet Sommer is the coach of the Dalton Rovers.",
+        ),
+        (
+            "Lucan Feher, who is the prime minister of Ostavia now, works in a dairy.",
+            "Who is the prime minister of Ostavia now?",
+            "Lucan Feher is the prime minister of Ostavia now.",
+        ),
+        (
+            "The comet Varga was discovered by Teresa Lindt, a teacher.",
+            "Who was the comet Varga discovered by?",
+            "The comet Varga was discovered by Teresa Lindt.",
+        ),
+        (
+            "Das weiß nicht nur Konrad Wiesel, sondern jeder. Odile Krantz ist die Ärztin von "
+            "Altbruch, und sie wohnt dort.",
+            "Wer ist die Ärztin von Altbruch?",
+            "Odile Krantz ist die Ärztin von Altbruch.",
+        ),
+    ],
+)
+def test_what_is_said_of_a_name_is_asked_for_it(text: str, question: str, answer: str) -> None:
+    assert (question, answer) in asked(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Piet Sommer won his first match.",
+        "The Galdern tower in Vell leans.",
+        "At the Ostrand wave laboratory Vell is known.",
+        "In Port Elwin, the capital, it rains.",
+        "The theatre of Orme would have closed without its patron, Ambrose Pym.",
+        "Rosinen sind im Brot, das Konrad, der in Altbruch das Brot backt, verkauft.",
+        "He painted it. Nobody knows why.",
+        "",
+    ],
+    ids=["names nothing else", "a tower", "a place", "too vague", "a clause", "dative", "he", ""],
+)
+def test_where_a_rule_would_guess_nothing_is_asked(text: str) -> None:
+    assert asked(text) == []
+
+
+def test_each_question_comes_once() -> None:
+    told = "Iva Dolan coaches the swimmers of Penrose."
+    assert len(asked(f"{told} Again: Iva Dolan coaches the swimmers of Penrose.")) == 1
