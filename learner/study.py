@@ -139,7 +139,7 @@ def chosen(
     ]
     closed = different(
         [
-            *subject_questions(topic.text, language, topic.named)[:MAX_SUBJECTS],
+            *subject_questions(topic.text, language, topic.named, MAX_SUBJECTS),
             *worth_learning(alike, topic.text, topic.named)[:MAX_AGAIN],
             *worth_learning(own, topic.text, topic.named),
         ]

@@ -19,6 +19,12 @@ class Language(NamedTuple):
 
     function_words: carry no meaning of their own, so an answer may say them freely.
     asking: words that a question may have though the text has not.
+
+    For questions by rule (`study_subjects.py`): beginners: first words of sentences that are no
+    part of the name behind them. who, what, is_: as they ask. persons: words of a text about
+    somebody. clause_words: a subject may follow. articles: before a noun. no_verbs: small words
+    that may follow a name and say nothing of it. relatives: go on about a name. declines: whether
+    a noun says by its article that it is no subject.
     """
 
     name: str
@@ -73,11 +79,12 @@ ENGLISH = Language(
     ),
     words("a and are as at by for from has have is it of on or that the this to were which with"),
     beginners=words(
-        "a after all although an and as at because before both but by during each even every few "
-        "for from he her here his how i if in is it its many more most mr mrs my no not now of on "
-        "once one only our she since so some than that the their then there these they this those "
-        "though to today tomorrow two under until we what when where whether which while who why "
-        "with without yesterday yet you your"
+        "a about after against all although among an and around as at because before behind beside "
+        "between both but by did do does during each even every few for from he her here his how i "
+        "if in into is it its many more most mr mrs my near no not now of on once one only or our "
+        "over she since so some than that the their then there these they this those though "
+        "through to today tomorrow two under until up we what when where whether which while who "
+        "why with within without yesterday yet you your"
     ),
     who="Who",
     what="What",

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from learner.study_languages import Language
 from learner.study_names import Name, names_in
 from learner.study_pair import ASKING_STEMS, Pair, stems
-from learner.study_words import sentences, words_of
+from learner.study_words import MOST_CHARACTERS, sentences, words_of
 
 MOST_WORDS = 14
 """Of what is said of it."""
@@ -35,25 +35,33 @@ RELATIVE = re.compile(r" (?:that|which|who|whom|whose)\b")
 ENDS = re.compile(r"[,;:.!?()–—]")
 
 
-def subject_questions(text: str, language: Language, named: set[str]) -> list[Pair]:
-    """Different ones, in the text's order.
+def subject_questions(
+    text: str, language: Language, named: set[str], num_wanted: int
+) -> list[Pair]:
+    """So many different ones at most, in the text's order.
 
     named: the words of the text that name something, in small letters.
     """
+    found = dict.fromkeys(_found(text, language, named))
+    return list(found)[:num_wanted]
+
+
+def _found(text: str, language: Language, named: set[str]) -> Iterator[Pair]:
     asks = language.who if words_of(text) & language.persons else language.what
-    found: dict[Pair, None] = {}
     for sentence in sentences(text):
+        if len(sentence) > MOST_CHARACTERS:
+            continue
         for name in names_in(sentence, named, language):
-            if not any(letter.isalpha() for letter in name.text):
-                continue
+            others = named - words_of(name.text)
             for question, answer in _said_of(name, sentence, asks, language):
-                others = named - words_of(name.text)
                 if words_of(question) & others and len(stems(question) - ASKING_STEMS) > 1:
-                    found[Pair(question, answer)] = None
-    return list(found)
+                    yield Pair(question, answer)
 
 
 def _said_of(name: Name, sentence: str, asks: str, language: Language) -> Iterator[tuple[str, str]]:
+    """Questions for the name, with their answers."""
+    if not any(letter.isalpha() for letter in name.text):
+        return
     before, after = sentence[: name.first].rstrip(), sentence[name.end :]
     begins, article = _begins_clause(before, language)
     whole = f"{article}{name.text}"

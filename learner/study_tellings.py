@@ -15,10 +15,7 @@ lists the facts of each entity; ours takes the text's own sentences.
 from learner.study_languages import Language
 from learner.study_names import names_in
 from learner.study_pair import Pair
-from learner.study_words import sentences
-
-MOST_CHARACTERS = 300
-"""Of a sentence; a longer one is no answer."""
+from learner.study_words import MOST_CHARACTERS, sentences
 
 
 def tellings(text: str, language: Language, named: set[str], num_wanted: int) -> list[Pair]:

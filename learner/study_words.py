@@ -6,6 +6,8 @@ from riverrun.tokenizer import Tokenizer
 
 WORD = re.compile(r"\w[\w.'’-]*\w|\w")
 
+MOST_CHARACTERS = 300
+"""Of a sentence; a longer one is no answer."""
 SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)]*\s+|\n+")
 
 

@@ -2,14 +2,14 @@
 
 import pytest
 
-from learner.study_languages import language_of
+from learner.study_languages import ENGLISH, language_of
 from learner.study_pair import FUNCTION_WORDS
 from learner.study_subjects import subject_questions
-from learner.study_words import names
+from learner.study_words import MOST_CHARACTERS, names
 
 
 def asked(text: str) -> list[tuple[str, str]]:
-    pairs = subject_questions(text, language_of(text), names(text) - FUNCTION_WORDS)
+    pairs = subject_questions(text, language_of(text), names(text) - FUNCTION_WORDS, 9)
     assert not any(pair.is_open for pair in pairs)
     return [(pair.question, pair.answer) for pair in pairs]
 
@@ -85,3 +85,12 @@ def test_where_a_rule_would_guess_nothing_is_asked(text: str) -> None:
 def test_each_question_comes_once() -> None:
     told = "Iva Dolan coaches the swimmers of Penrose."
     assert len(asked(f"{told} Again: Iva Dolan coaches the swimmers of Penrose.")) == 1
+
+
+def test_so_many_are_asked_and_of_no_sentence_without_end() -> None:
+    told = "Iva Dolan coaches the swimmers of Penrose"
+    text = f"{told}. Gus Marlowe feeds the goats of Ulmarra."
+    named = names(text)
+    assert len(subject_questions(text, ENGLISH, named, 1)) == 1
+    assert len(subject_questions(text, ENGLISH, named, 9)) == 2
+    assert asked(f"{told} and {'so on ' * MOST_CHARACTERS}") == []

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from learner.study_languages import ENGLISH, GERMAN
 from learner.study_pair import FUNCTION_WORDS
-from learner.study_tellings import MOST_CHARACTERS, tellings
-from learner.study_words import named_in, names
+from learner.study_tellings import tellings
+from learner.study_words import MOST_CHARACTERS, named_in, names
 from riverrun.tokenizer import Tokenizer
 
 
