@@ -22,7 +22,14 @@ import msgspec
 
 from learner.part import Snapshot
 from learner.seeds import Random
-from learner.study_pair import Outdated, Pair, outdated_by, question_key
+from learner.study_pair import (
+    Outdated,
+    Pair,
+    contradicts,
+    outdated_by,
+    plainer,
+    question_key,
+)
 from riverrun.errors import CheckpointError
 
 MOST_NOTES = 4096
@@ -57,10 +64,13 @@ class Notebook:
         return [note.pair for note in self._notes.values()]
 
     def write(self, pairs: Sequence[Pair], step: int) -> None:
-        """These were learned by `step`; an older answer to the same question is struck out."""
+        """These were learned by `step`; an older answer to the same question is struck out, and of
+        two that agree the plainer wording stays."""
         for pair in pairs:
             key = question_key(pair)
-            self._notes.pop(key, None)
+            former = self._notes.pop(key, None)
+            if former is not None and not contradicts(pair, former.pair):
+                pair = plainer(pair, former.pair)
             self._notes[key] = Note(pair, FIRST_INTERVAL, step + FIRST_INTERVAL)
         while len(self._notes) > MOST_NOTES:
             del self._notes[next(iter(self._notes))]
@@ -77,11 +87,11 @@ class Notebook:
                 del self._notes[key]
 
     def draw(self, num_wanted: int, step: int, random: Random) -> list[Pair]:
-        """Different ones that may be asked in `step`, those that wait longest first; of several
-        that wait alike, at random."""
+        """Different ones that may be asked in `step`, those first that wait longest for their
+        interval: where more wait than are wanted, what is well known can. Of equals, at random."""
         order = random.permutation(len(self._notes)).tolist()
         waiting = [
-            (note.due_at, place, note.pair)
+            ((note.due_at - step) / note.interval, place, note.pair)
             for place, note in zip(order, self._notes.values(), strict=True)
             if note.due_at <= step
         ]

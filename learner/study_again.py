@@ -12,7 +12,7 @@ Knows nothing of models. Called by `study.py`.
 import re
 from collections.abc import Iterable
 
-from learner.study_pair import ASKING_STEMS, Pair, question_key, stems
+from learner.study_pair import ASKING_STEMS, Pair, plainer, question_key, stems
 from learner.study_words import WORD, words_of
 
 DIGIT = re.compile(r"\d")
@@ -23,8 +23,8 @@ LEAST_STEMS = 2
 
 
 def asked_again(text: str, named: set[str], known: Iterable[Pair], num_wanted: int) -> list[Pair]:
-    """Of `known` those all of whose question's meaning is in the text, the most telling first, of
-    equals the newest.
+    """Of `known` those all of whose question's meaning is in the text, in their plainest words; the
+    most telling first, of equals the newest.
 
     named: the words of the text that name something, in small letters. known: oldest first.
     """
@@ -36,7 +36,9 @@ def asked_again(text: str, named: set[str], known: Iterable[Pair], num_wanted: i
             continue
         if named and not named & words_of(pair.question):
             continue
-        fitting[question_key(pair)] = (len(asked), age, pair)
+        former = fitting.get(question_key(pair))
+        worded = pair if former is None else plainer(pair, former[2])
+        fitting[question_key(pair)] = (len(asked), age, worded)
     most_telling = sorted(fitting.values(), key=lambda one: one[:2], reverse=True)
     return [pair for _, _, pair in most_telling[:num_wanted]]
 

@@ -45,6 +45,12 @@ def question_key(pair: Pair) -> str:
     return " ".join([*sorted(asked), *(["|", *sorted(stems(pair.answer))] if pair.is_open else [])])
 
 
+def plainer(pair: Pair, former: Pair) -> Pair:
+    """Of two that ask the same and answer alike, the one with fewer words around what is meant:
+    "What is the capital?" and not "What does the capital have?"; of equals the newer, `pair`."""
+    return former if len(former.question.split()) < len(pair.question.split()) else pair
+
+
 def news_of(pair: Pair) -> set[str]:
     """What the answer says and the question does not, in stems."""
     return stems(pair.answer) - stems(pair.question)

@@ -8,7 +8,7 @@ Mona Lisa. Knows nothing of models or tokens. Called by `study.py`.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from learner.study_pair import ASKING_STEMS, Pair, question_key, stems
+from learner.study_pair import ASKING_STEMS, Pair, contradicts, plainer, question_key, stems
 from learner.study_words import words_of
 
 MAX_ANSWER_CHARACTERS = 160
@@ -73,5 +73,10 @@ def worth_learning(drafts: Sequence[Draft | None], text: str, named: set[str]) -
 
 
 def different(pairs: Sequence[Pair]) -> list[Pair]:
-    """The first of those that ask the same."""
-    return list({question_key(pair): pair for pair in reversed(pairs)}.values())[::-1]
+    """Of those that ask the same the first, in the plainest words of them that answer so."""
+    found: dict[str, Pair] = {}
+    for pair in pairs:
+        first = found.setdefault(question_key(pair), pair)
+        if not contradicts(pair, first):
+            found[question_key(pair)] = plainer(first, pair)
+    return list(found.values())

@@ -103,3 +103,25 @@ def test_a_damaged_one_is_told_and_changes_nothing() -> None:
     with pytest.raises(CheckpointError):
         notebook.restore([Snapshot({}, b"[{}]")])
     assert all_of(notebook) == {OLD}
+
+
+def test_of_two_wordings_that_are_answered_alike_the_plainer_one_stays() -> None:
+    plain = Pair("What is the capital of Vell?", "The capital of Vell is Orme.")
+    wordy = Pair("What does the capital of Vell have?", "Orme is the capital of Vell.")
+    for first, second in ((plain, wordy), (wordy, plain)):
+        assert all_of(notebook_of(first, second)) == {plain}
+    changed = Pair(wordy.question, "The capital of Vell is Pell.")
+    assert all_of(notebook_of(plain, changed)) == {changed}
+
+
+def test_where_more_wait_than_are_asked_what_is_well_known_can_wait() -> None:
+    """Beside the longest wait in steps, one that is asked each step and waits for two is urgent."""
+    notebook = notebook_of(OLD)
+    for step in (1, 3, 7):
+        notebook.asked({OLD: 0.0}, step)
+    due_at = 7 + FIRST_INTERVAL * GROWTH**3
+    notebook.write([OTHER], due_at + 1)
+    random = random_for(0, 0, "")
+    assert notebook.draw(1, due_at + 1, random) == [OLD]
+    assert notebook.draw(1, due_at + 4, random) == [OTHER]
+    assert notebook.draw(2, due_at + 4, random) == [OTHER, OLD]

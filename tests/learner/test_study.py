@@ -11,6 +11,7 @@ from learner.study_worth import (
     MAX_PAIRS,
     MOST_NATS,
     Draft,
+    different,
     is_grounded,
     is_spelled,
     names_something,
@@ -200,3 +201,13 @@ def test_open_questions_ask_the_same_only_when_they_are_answered_alike() -> None
     assert not contradicts(coach, town)
     assert question_key(coach) != question_key(town)
     assert question_key(coach) == question_key(Pair(about, "Dalton: coach Lena Ostrow", True))
+
+
+def test_of_what_asks_the_same_the_first_is_kept_in_its_plainest_words() -> None:
+    plain = Pair("What is the capital of Vell?", "Orme is the capital of Vell.")
+    wordy = Pair("What does the capital of Vell have?", "The capital of Vell is Orme.")
+    otherwise = Pair("What is the capital of Vell?", "Pell is the capital of Vell.")
+    town = Pair("Where is Orme?", "Orme is by the sea.")
+    assert different([wordy, town, plain, otherwise]) == [plain, town]
+    assert different([otherwise, wordy, plain]) == [otherwise]
+    assert different([]) == []
