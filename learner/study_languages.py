@@ -24,7 +24,9 @@ class Language(NamedTuple):
     part of the name behind them. who, what, is_: as they ask. persons: words of a text about
     somebody. clause_words: a subject may follow. articles: before a noun. no_verbs: small words
     that may follow a name and say nothing of it. relatives: go on about a name. declines: whether
-    a noun says by its article that it is no subject.
+    a noun says by its article that it is no subject. naming: between a thing and its name, and
+    the question for that. some: before a noun that was not spoken of yet. joiners: begin what may
+    be left out of a long sentence.
     """
 
     name: str
@@ -42,6 +44,9 @@ class Language(NamedTuple):
     articles: frozenset[str]
     no_verbs: frozenset[str]
     is_: str
+    naming: tuple[str, str]
+    some: frozenset[str]
+    joiners: frozenset[str]
     declines: bool
     relatives: frozenset[str]
 
@@ -90,7 +95,7 @@ ENGLISH = Language(
     what="What",
     persons=words("he her him himself his herself she who whom whose"),
     clause_words=words(
-        "although and because but here if now once since so that then though today when where while"
+        "although and because but here if now once since so then though today when where while"
     ),
     articles=words("the"),
     no_verbs=words(
@@ -99,6 +104,9 @@ ENGLISH = Language(
         "through to too under until up when where which while who whom whose why with without"
     ),
     is_="is",
+    naming=("is called", "What is {thing} called?"),
+    some=words("a an"),
+    joiners=words("after and as because before but if since so though until when where while"),
     declines=False,
     relatives=words("who which"),
 )
@@ -144,6 +152,9 @@ GERMAN = Language(
         "oder ohne seit sowie über um und unter vom von vor wie zu zum zur"
     ),
     is_="ist",
+    naming=("heißt", "Wie heißt {thing}?"),
+    some=words("ein eine"),
+    joiners=words("aber als bis denn nachdem obwohl seit sobald und weil wenn wo"),
     declines=True,
     relatives=frozenset(),
 )

@@ -10,8 +10,11 @@ than the sentence has, so what is said of a name gives one:
     The mayor of Fennimore Bay, Jonas Weir, ...      Who is the mayor of Fennimore Bay?
     Jonas Weir, who governs Fennimore Bay, ...       Who governs Fennimore Bay?
     The comet Lindt was discovered by Teresa Varga.  Who was the comet Lindt discovered by?
+    The mountain of Tolmen is called Grauhorn.       What is the mountain of Tolmen called?
+    A goose guards the tower of Hollin.              What guards the tower of Hollin?
 
-One that names nothing ("Who won the match?") is none. Called by `study.py`.
+One that names nothing ("Who won the match?") is none, unless the text has no other name and the
+question says much. Called by `study.py`.
 
 Source: Heilman and Smith, Good Question! Statistical Ranking for Question Generation, 2010, whose
 rules work on parsed sentences; ours look at capitals and small words, and leave the rest alone.
@@ -27,6 +30,12 @@ from learner.study_words import MOST_CHARACTERS, sentences, words_of
 
 MOST_WORDS = 14
 """Of what is said of it."""
+ENOUGH_STEMS = 3
+"""That say what is meant where no name does."""
+POINTING = frozenset(
+    "he she it they his her its their him them er sie es sein seine ihr ihre".split()  # noqa: SIM905
+)
+"""Without a name nobody knows at what."""
 BE = frozenset(
     "is are was were has have had will would can could must ist sind war hat".split()  # noqa: SIM905
 )
@@ -53,12 +62,22 @@ def _found(text: str, language: Language, named: set[str]) -> Iterator[Pair]:
             continue
         for name in names_in(sentence, named, language):
             others = named - words_of(name.text)
-            for question, answer in _said_of(name, sentence, asks, language):
-                if words_of(question) & others and len(stems(question) - ASKING_STEMS) > 1:
-                    yield Pair(question, answer)
+            for pair in _said_of(name, sentence, asks, language):
+                if _is_telling(pair.question, others):
+                    yield pair
+        for pair in _said_of_some(sentence, language):
+            if _is_telling(pair.question, named):
+                yield pair
 
 
-def _said_of(name: Name, sentence: str, asks: str, language: Language) -> Iterator[tuple[str, str]]:
+def _is_telling(question: str, names: set[str]) -> bool:
+    asked = stems(question) - ASKING_STEMS
+    if not names:
+        return len(asked) >= ENOUGH_STEMS and not words_of(question) & POINTING
+    return bool(words_of(question) & names) and len(asked) > 1
+
+
+def _said_of(name: Name, sentence: str, asks: str, language: Language) -> Iterator[Pair]:
     """Questions for the name, with their answers."""
     if not any(letter.isalpha() for letter in name.text):
         return
@@ -66,21 +85,43 @@ def _said_of(name: Name, sentence: str, asks: str, language: Language) -> Iterat
     begins, article = _begins_clause(before, language)
     whole = f"{article}{name.text}"
     if begins and (said := _predicate(after, bool(article), name, language)):
-        yield f"{asks} {said}?", f"{whole} {said}."
+        yield Pair(f"{asks} {said}?", f"{whole} {said}.")
     if begins or not language.declines:
         for is_what in (_apposition_behind(after, language), _apposition_before(before, language)):
             if is_what:
-                yield f"{asks} {language.is_} {is_what}?", f"{whole} {language.is_} {is_what}."
+                is_it = f"{language.is_} {is_what}"
+                yield Pair(f"{asks} {is_it}?", f"{whole} {is_it}.")
     relative = re.match(r", (\w+) ", after)
     if relative and relative[1] in language.relatives:
-        said = _up_to_end(after[relative.end() :])
+        said = _up_to_end(after[relative.end() :], language)
         if said:
-            yield f"{asks} {said}?", f"{whole} {said}."
+            yield Pair(f"{asks} {said}?", f"{whole} {said}.")
     passive = PASSIVE.match(before)
     if passive:
         thing, is_, done = passive.groups()
         told = _as_within(thing, language)
-        yield f"{language.who} {is_} {told} {done} by?", f"{thing} {is_} {done} by {name.text}."
+        yield Pair(
+            f"{language.who} {is_} {told} {done} by?", f"{thing} {is_} {done} by {name.text}."
+        )
+    between, question = language.naming
+    if before.endswith(f" {between}"):
+        thing = before.removesuffix(between).strip()
+        if thing.split(" ")[0].lower() in language.articles:
+            told = question.format(thing=_as_within(thing, language))
+            yield Pair(told, f"{thing} {between} {name.text}.")
+
+
+def _said_of_some(sentence: str, language: Language) -> Iterator[Pair]:
+    """Of a thing without a name, where a sentence begins with it."""
+    found = re.match(r"(\w+) (\w+) ([a-zäöüß]+)\b", sentence)
+    if found is None or found[1].lower() not in language.some:
+        return
+    is_verb = found[3] in BE or (language.declines or found[3].endswith(("s", "ed")))
+    if found[3] in language.no_verbs or not is_verb:
+        return
+    said = _up_to_end(sentence[found.end(2) :], language)
+    if said:
+        yield Pair(f"{language.what} {said}?", f"{found[1]} {found[2]} {said}.")
 
 
 def _begins_clause(before: str, language: Language) -> tuple[bool, str]:
@@ -102,12 +143,12 @@ def _predicate(after: str, has_article: bool, name: Name, language: Language) ->
         return ""
     if has_article and verb[1] not in BE and not (" " in name.text and verb[1].endswith("s")):
         return ""
-    return _up_to_end(after)
+    return _up_to_end(after, language)
 
 
 def _apposition_behind(after: str, language: Language) -> str:
     found = re.match(r", ([^,;:.!?]+)(?=[,.])", after)
-    return _up_to_end(found[1]) if found and _is_a_noun(found[1], language) else ""
+    return _up_to_end(found[1], language) if found and _is_a_noun(found[1], language) else ""
 
 
 def _apposition_before(before: str, language: Language) -> str:
@@ -128,9 +169,13 @@ def _is_a_noun(part: str, language: Language) -> bool:
     return not any(word in BE for word in head)
 
 
-def _up_to_end(said: str) -> str:
-    part = ENDS.split(said, maxsplit=1)[0].strip()
-    return part if 2 <= len(part.split()) <= MOST_WORDS else ""
+def _up_to_end(said: str, language: Language) -> str:
+    """Up to what ends it; of a long one, up to what may be left out."""
+    words = ENDS.split(said, maxsplit=1)[0].split()
+    if len(words) > MOST_WORDS:
+        end = next((i for i, word in enumerate(words) if i > 2 and word in language.joiners), 0)
+        words = words[:end]
+    return " ".join(words) if 2 <= len(words) <= MOST_WORDS else ""
 
 
 def _as_within(part: str, language: Language) -> str:
