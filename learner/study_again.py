@@ -12,7 +12,7 @@ Knows nothing of models. Called by `study.py`.
 import re
 from collections.abc import Iterable
 
-from learner.study_pair import ASKING_STEMS, Pair, plainer, question_key, stems
+from learner.study_pair import Pair, asked_about, plainer, question_key, stems
 from learner.study_words import WORD, words_of
 
 DIGIT = re.compile(r"\d")
@@ -31,7 +31,7 @@ def asked_again(text: str, named: set[str], known: Iterable[Pair], num_wanted: i
     told = stems(text)
     fitting: dict[str, tuple[int, int, Pair]] = {}
     for age, pair in enumerate(known):
-        asked = stems(pair.question) - ASKING_STEMS
+        asked = asked_about(pair.question)
         if pair.is_open or len(asked) < LEAST_STEMS or not asked <= told:
             continue
         if named and not named & words_of(pair.question):

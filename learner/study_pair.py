@@ -45,6 +45,12 @@ def question_key(pair: Pair) -> str:
     return " ".join([*sorted(asked), *(["|", *sorted(stems(pair.answer))] if pair.is_open else [])])
 
 
+@lru_cache(maxsize=100_000)
+def asked_about(question: str) -> frozenset[str]:
+    """What it means, without the words with which one asks, in stems."""
+    return frozenset(stems(question)) - ASKING_STEMS
+
+
 def plainer(pair: Pair, former: Pair) -> Pair:
     """Of two that ask the same and answer alike, the one with fewer words around what is meant:
     "What is the capital?" and not "What does the capital have?"; of equals the newer, `pair`."""
@@ -68,7 +74,7 @@ def contradicts(pair: Pair, other: Pair) -> bool:
 class Outdated(NamedTuple):
     """What was said of something and is not so any more, in stems."""
 
-    about: set[str]
+    about: frozenset[str]
     said: set[str]
 
     def is_in(self, pair: Pair) -> bool:
@@ -83,7 +89,7 @@ def outdated_by(pairs: Iterable[Pair], formers: Iterable[Pair]) -> list[Outdated
     for pair in pairs:
         by_question.setdefault(question_key(pair), []).append(pair)
     return [
-        Outdated(stems(pair.question) - ASKING_STEMS, news_of(former) - news_of(pair))
+        Outdated(asked_about(pair.question), news_of(former) - news_of(pair))
         for former in formers
         for pair in by_question.get(question_key(former), [])
         if contradicts(pair, former)

@@ -25,7 +25,7 @@ from collections.abc import Iterator
 
 from learner.study_languages import Language
 from learner.study_names import Name, names_in
-from learner.study_pair import ASKING_STEMS, Pair, stems
+from learner.study_pair import Pair, asked_about
 from learner.study_words import MOST_CHARACTERS, sentences, words_of
 
 MOST_WORDS = 14
@@ -71,7 +71,7 @@ def _found(text: str, language: Language, named: set[str]) -> Iterator[Pair]:
 
 
 def _is_telling(question: str, names: set[str]) -> bool:
-    asked = stems(question) - ASKING_STEMS
+    asked = asked_about(question)
     if not names:
         return len(asked) >= ENOUGH_STEMS and not words_of(question) & POINTING
     return bool(words_of(question) & names) and len(asked) > 1
