@@ -14,6 +14,7 @@ from collections.abc import Iterable
 
 from learner.study_pair import Pair, asked_about, plainer, question_key, stems
 from learner.study_words import WORD, words_of
+from learner.study_worth import names_something
 
 DIGIT = re.compile(r"\d")
 NAME = re.compile(r" [A-ZÄÖÜ]")
@@ -34,7 +35,7 @@ def asked_again(text: str, named: set[str], known: Iterable[Pair], num_wanted: i
         asked = asked_about(pair.question)
         if pair.is_open or len(asked) < LEAST_STEMS or not asked <= told:
             continue
-        if named and not named & words_of(pair.question):
+        if not names_something(pair, named):
             continue
         former = fitting.get(question_key(pair))
         worded = pair if former is None else plainer(pair, former[2])

@@ -20,6 +20,11 @@ class Name(NamedTuple):
     end: int
 
 
+def is_a_thing(name: str) -> bool:
+    """A number alone is none: many things have it, and nobody asks what is known of 412."""
+    return any(letter.isalpha() for letter in name)
+
+
 def names_in(sentence: str, named: set[str], language: Language) -> Iterator[Name]:
     """In order: neighbouring words of `named`, and what joins them.
 

@@ -24,7 +24,7 @@ import re
 from collections.abc import Iterator
 
 from learner.study_languages import Language
-from learner.study_names import Name, names_in
+from learner.study_names import Name, is_a_thing, names_in
 from learner.study_pair import Pair, asked_about
 from learner.study_words import MOST_CHARACTERS, sentences, words_of
 
@@ -79,7 +79,7 @@ def _is_telling(question: str, names: set[str]) -> bool:
 
 def _said_of(name: Name, sentence: str, asks: str, language: Language) -> Iterator[Pair]:
     """Questions for the name, with their answers."""
-    if not any(letter.isalpha() for letter in name.text):
+    if not is_a_thing(name.text):
         return
     before, after = sentence[: name.first].rstrip(), sentence[name.end :]
     begins, article = _begins_clause(before, language)

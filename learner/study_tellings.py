@@ -13,7 +13,7 @@ lists the facts of each entity; ours takes the text's own sentences.
 """
 
 from learner.study_languages import Language
-from learner.study_names import names_in
+from learner.study_names import is_a_thing, names_in
 from learner.study_pair import Pair
 from learner.study_words import MOST_CHARACTERS, sentences
 
@@ -27,7 +27,7 @@ def tellings(text: str, language: Language, named: set[str], num_wanted: int) ->
     before: list[str] = []
     for sentence in sentences(text):
         found = dict.fromkeys(name.text for name in names_in(sentence, named, language))
-        subjects = [name for name in found if _is_a_thing(name)] or before[:1]
+        subjects = [name for name in found if is_a_thing(name)] or before[:1]
         if subjects and len(sentence) <= MOST_CHARACTERS:
             told.append((sentence, subjects))
         before = subjects
@@ -38,8 +38,3 @@ def tellings(text: str, language: Language, named: set[str], num_wanted: int) ->
                 question = language.about.format(name=subjects[turn])
                 pairs[Pair(question, sentence, is_open=True)] = None
     return list(pairs)[:num_wanted]
-
-
-def _is_a_thing(name: str) -> bool:
-    """A number alone is none: many things have it, and nobody asks what is known of 412."""
-    return any(letter.isalpha() for letter in name)

@@ -33,9 +33,7 @@ def test_nobody_is_asked_about_a_number() -> None:
 
 
 def test_each_sentence_comes_once_before_any_of_them_twice() -> None:
-    text = (
-        "One asks Ann Low of Vell. Then ask Ben Hale of Morrow! What of Cid Ray? Or of Dora Finn."
-    )
+    text = "Ask Ann Low of Vell. Then ask Ben Hale of Morrow! What of Cid Ray? Or of Dora Finn."
     found = told(text)
     assert [name for name, _ in found] == ["Ann Low of Vell", "Ben Hale of Morrow", "Cid Ray",
                                            "Dora Finn"]  # fmt: skip
