@@ -34,6 +34,7 @@ from serving.cache import SlottedCache
 from serving.engine import Deliveries, Engine
 from serving.lean_model import LeanModel
 from serving.precision import PrecisionSetting, choose
+from serving.prefill import prefill_tokens
 from serving.runner import Runner
 from serving.sequence import Sequence
 from serving.slots import Slots
@@ -163,7 +164,7 @@ class Ours:
             deliver=_ignore,
             on_swap=lambda _: None,
             max_waiting=max_rows,
-            prefill_tokens=128,
+            prefill_tokens=prefill_tokens(config, None),
             chunk_interval_s=0.02,
             reuse_prefixes=False,
         )

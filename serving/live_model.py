@@ -20,6 +20,7 @@ from serving.cache import SlottedCache, check_budget
 from serving.engine import Deliveries, Engine
 from serving.pinning import Pinning
 from serving.precision import choose
+from serving.prefill import prefill_tokens
 from serving.slots import Slots
 from serving.tally import Tally
 from serving.version_catalog import VersionCatalog
@@ -89,7 +90,7 @@ class LiveModel:
             deliver=deliver,
             on_swap=swapped,
             max_waiting=settings.max_waiting,
-            prefill_tokens=settings.prefill_tokens,
+            prefill_tokens=prefill_tokens(config, settings.prefill_tokens),
             chunk_interval_s=settings.chunk_interval_s,
             max_waiting_tokens=settings.max_waiting_tokens,
             reuse_prefixes=settings.reuse_prefixes,

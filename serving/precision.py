@@ -2,8 +2,7 @@
 
 `auto` times one decode step of a slice of the model in each form, and takes a narrower form only
 where it is clearly quicker, for fp32 is the most exact. What a form costs depends on the CPU: bf16
-is slower than fp32 where the CPU has no instruction for it, and int8 needs VNNI, without which the
-8-bit products saturate.
+is slower than fp32 where the CPU has no instruction for it. Whether int8 is exact is tried.
 
 Knows nothing of versions. Called by `serving/live_model.py`.
 """
@@ -32,6 +31,8 @@ SMALL_MODEL = 20_000_000
 calls cost more than the products (tiny, 1 million: int8 is 0.6 times as fast as fp32)."""
 CLEARLY = 1.15
 """How much quicker a narrower form must be."""
+NUM_TRIED = 64
+"""Inputs of the product that is tried: two registers of 32 bytes."""
 NUM_LAYERS = 4
 ROUNDS = 5
 BATCHES = (1, 4, 16)
@@ -45,13 +46,15 @@ def choose(config: ModelConfig, setting: PrecisionSetting, device: torch.device)
     """
     if setting == "int8" and not is_int8_usable(device):
         raise InvalidValue(
-            "serving.precision", setting, "float32, bfloat16 or auto: int8 needs a CPU with VNNI"
+            "serving.precision",
+            setting,
+            "float32, bfloat16 or auto: this machine has no exact products of int8",
         )
     if setting != "auto":
         return setting
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    if num_parameters(config) < SMALL_MODEL:
+    if config.num_parameters() < SMALL_MODEL:
         return "float32"
     times = measure(config, device)
     chosen: Precision = "float32"
@@ -63,23 +66,20 @@ def choose(config: ModelConfig, setting: PrecisionSetting, device: torch.device)
     return chosen
 
 
-def num_parameters(config: ModelConfig) -> int:
-    return sum(torch.Size(shape).numel() for shape in weight_shapes(config).values())
-
-
 def is_int8_usable(device: torch.device) -> bool:
     """Whether int8 products are there and exact; asked by doing one."""
-    is_vnni = getattr(torch.cpu, "_is_vnni_supported", None)
-    if device.type != "cpu" or is_vnni is None or not is_vnni():
+    if device.type != "cpu":
         return False
+    largest_OI = torch.tensor([[127.0], [-127.0]]).expand(2, NUM_TRIED)
     try:
-        product = Int8Product(8, RowCutter(8))
-        product.load(torch.full((8, 8), 127.0))
-        # Without VNNI the pairs of these products saturate.
-        found = product.of(torch.ones(1, 8))
+        product = Int8Product(2, RowCutter(NUM_TRIED))
+        product.load(largest_OI)
+        # Where sums of pairs saturate, the largest of all are the first that do.
+        found_NO = product.of(torch.tensor([[1.0], [-1.0]]).expand(2, NUM_TRIED))
     except (AttributeError, RuntimeError):
         return False
-    return bool((found - 8 * 127.0).abs().max() < 8)
+    wanted_NO = torch.tensor([[127.0, -127.0], [-127.0, 127.0]]) * NUM_TRIED
+    return bool(torch.allclose(found_NO, wanted_NO, rtol=1e-6))
 
 
 @torch.inference_mode()

@@ -2,14 +2,15 @@
 
 A product takes fp32 rows and gives fp32 rows, whatever its weights are.
 
-An int8 product has weights of eight bits, with one scale an output, and activations of fifteen: a
+An int8 product has weights of eight bits, with one scale an output, and activations of thirteen: a
 row is divided by its own largest value and cut into whole steps and what is left of them, which are
-two rows of one eight-bit product. Eight bits alone cost SmolLM2 3.6% of perplexity, for a few
-activations are a hundred times larger than the rest. A row's result depends on that row alone:
-torch's `quantized.linear_dynamic` takes its grid from the smallest and the largest value of the
-whole batch, so each row is given four columns more, which hold 127.5, -127.5, 0, 0 and meet zero
-weights. The grid is then of whole numbers whoever the neighbours are, the sums are exact integers,
-and rows are equal bit by bit alone and in a batch.
+two rows of seven bits of one product. Eight bits alone cost SmolLM2 3.6% of perplexity, for a few
+activations are a hundred times larger than the rest. Seven, since CPUs without VNNI add products of
+bytes in pairs, and pairs of eight bits by eight do not fit their sixteen. A row's result depends on
+that row alone: torch's `quantized.linear_dynamic` takes its grid from the smallest and the largest
+value of the whole batch, so each row is given four columns more, which hold 63.5, -63.5, 0, 0 and
+meet zero weights. The grid is then of whole numbers whoever the neighbours are, the sums are exact
+integers, and rows are equal bit by bit alone and in a batch.
 
 Knows nothing of layers. Called by `serving/lean_model.py`.
 
@@ -29,8 +30,10 @@ EXTRA = 4
 """Columns that fix the grid; four, so that rows stay a multiple of what one instruction takes."""
 TINY = 1e-30
 """The largest value of a row of zeros, so that it is not divided by zero."""
-STEPS = 126.0
-"""Whole steps from 0 to a row's largest value; the grid has 127."""
+EDGE = 63.5
+"""Of the grid of 128 whole numbers that torch makes of a batch (`reduce_range`)."""
+STEPS = 62.0
+"""Whole steps from 0 to a row's largest value; the grid has 63."""
 KEPT_BUFFERS = 64
 """Passes of at most so many rows keep their buffers."""
 
@@ -107,8 +110,8 @@ class FloatProduct:
 def wide_rows(num_rows: int, width: int) -> Tensor:
     """Room for the steps and the rests of so many rows, and the columns that fix the grid."""
     wide = torch.zeros(2 * num_rows, width + EXTRA)
-    wide[:, width] = 127.5
-    wide[:, width + 1] = -127.5
+    wide[:, width] = EDGE
+    wide[:, width + 1] = -EDGE
     return wide
 
 
@@ -140,7 +143,7 @@ class RowCutter:
 
 
 class Int8Product:
-    """Weights of eight bits, activations of fifteen.
+    """Weights of eight bits, activations of thirteen.
 
     Scales as in Yao et al., ZeroQuant, 2022: one an output and one a token. Before, each input's
     column of weights is divided by the square root of its largest, and the input multiplied, which
@@ -179,7 +182,7 @@ class Int8Product:
             self.bias_O.copy_(bias_O)
 
     def multiply(self, operand: Tensor, out_NO: Tensor) -> Tensor:  # noqa: ARG002
-        both: Tensor = self._multiply(operand, self._packed)
+        both: Tensor = self._multiply(operand, self._packed, reduce_range=True)
         return both
 
     def of(self, x_NI: Tensor) -> Tensor:

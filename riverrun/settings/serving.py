@@ -149,8 +149,12 @@ class ServingSettings(Section):
         description="Form of the weights in serving. auto: the quickest on this machine, measured "
         "at the start; float32 for models below 20 million parameters.",
     )
-    prefill_tokens: int = Field(
-        128, ge=1, le=65536, description="Prompt tokens run between two decode steps at most."
+    prefill_tokens: int | None = Field(
+        None,
+        ge=1,
+        le=65536,
+        description="Prompt tokens run between two decode steps at most; 128 for models below 20 "
+        "million parameters, 64 for larger ones.",
     )
     chunk_interval_s: float = Field(
         0.02, ge=0, le=5, description="Tokens that arrive closer than this share one message."

@@ -18,7 +18,7 @@ from tests.serving.published import CONFIG
 
 CPU = torch.device("cpu")
 HAS_INT8 = is_int8_usable(CPU)
-needs_int8 = pytest.mark.skipif(not HAS_INT8, reason="this CPU has no VNNI")
+needs_int8 = pytest.mark.skipif(not HAS_INT8, reason="no exact int8 products here")
 QWEN2 = msgspec.structs.replace(
     CONFIG, model_type="qwen2", attention_bias=True, tie_embeddings=False
 )

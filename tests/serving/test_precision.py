@@ -1,12 +1,14 @@
-"""In which form weights are served, by what each form was measured to take."""
+"""In which form weights are served: by what each was measured to take, and if it is exact."""
 
 import msgspec
 import pytest
 import torch
+from torch import Tensor
 
+from riverrun.errors import InvalidValue
 from serving import precision
-from serving.precision import CLEARLY, SMALL_MODEL, choose, num_parameters
-from serving.products import Precision
+from serving.precision import CLEARLY, SMALL_MODEL, choose
+from serving.products import Int8Product, Precision
 from tests.serving.published import CONFIG
 
 CPU = torch.device("cpu")
@@ -40,5 +42,17 @@ def test_a_narrower_form_is_taken_where_it_was_clearly_quicker(
     """speeds: as multiples of fp32's."""
     times = {"float32": 0.003, **{name: 0.003 / speed for name, speed in speeds.items()}}
     monkeypatch.setattr(precision, "measure", lambda *_: times)
-    assert num_parameters(LARGE) > SMALL_MODEL
+    assert LARGE.num_parameters() > SMALL_MODEL
     assert choose(LARGE, "auto", CPU) == chosen
+
+
+def test_int8_is_refused_where_its_products_saturate(monkeypatch: pytest.MonkeyPatch) -> None:
+    exact = Int8Product.multiply
+
+    def saturating(product: Int8Product, operand: Tensor, out_NO: Tensor) -> Tensor:
+        # The largest sum is 62 steps of 64 inputs.
+        return exact(product, operand, out_NO).clamp(-127.0 * 62 * 60, 127.0 * 62 * 60)
+
+    monkeypatch.setattr(Int8Product, "multiply", saturating)
+    with pytest.raises(InvalidValue, match=r"serving\.precision.*no exact products of int8"):
+        choose(CONFIG, "int8", CPU)

@@ -145,7 +145,7 @@ def test_more_tokens_than_may_be_open_are_refused_at_once_until_some_are_freed(
     assert engine.engine._admission.open_tokens == 0
 
 
-@pytest.mark.skipif(not is_int8_usable(CPU), reason="this CPU has no VNNI")
+@pytest.mark.skipif(not is_int8_usable(CPU), reason="no exact int8 products here")
 def test_int8_answers_are_the_same_alone_in_a_batch_and_across_a_swap(
     published: Published,
 ) -> None:
