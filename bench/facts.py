@@ -39,7 +39,7 @@ from riverrun.tokenizer import Tokenizer
 PRESETS: dict[str, dict[str, object]] = {
     "default": {},
     "text-always": {"framings": ("plain", "study")},
-    "sixteen-anchors": {"origin_per_step": 16},
+    "small-steps": {"rehearsal_documents": 2, "origin_per_step": 3},
     "no-study": {"study_pairs": 0, "framings": ("plain",)},
     "no-deferral": {"deferral_margin": 0.0},
     "blend": {"deferral_margin": 0.0, "origin_share": 0.2},
@@ -55,8 +55,9 @@ PRESETS: dict[str, dict[str, object]] = {
     },
 }
 """What is taken from the model's own recipe; `text-always` shows a document beside its questions in
-each pass; `next-token` is plain online training. `replay-25` and `-50` show earlier documents again
-as they were told at first; `no-recall` does not ask their study questions again."""
+each pass; `small-steps` gives more updates for the same tokens; `next-token` is plain online
+training. `replay-25` and `-50` show earlier documents again as they were told at first;
+`no-recall` does not ask their study questions again."""
 
 
 class Facts(msgspec.Struct, kw_only=True):
