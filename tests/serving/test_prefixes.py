@@ -3,12 +3,11 @@
 import random
 
 import pytest
-import torch
 
-from serving.precision import is_int8_usable
 from serving.prefixes import MIN_TOKENS, Prefixes
 from tests.serving.published import Published
 from tests.serving.stepped_engine import SteppedEngine
+from tests.serving.test_lean_model import needs_int8
 
 SYSTEM = "You are a river, and you answer every question about water. "
 
@@ -72,13 +71,10 @@ def test_nothing_is_shared_across_versions(published: Published, engine: Stepped
     assert engine.ids(third) == engine.ids(sequence)
 
 
-@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("precision", ["float32", pytest.param("int8", marks=needs_int8)])
 def test_random_traffic_answers_the_same_with_reuse_and_without(
     published: Published, precision: str
 ) -> None:
-
-    if precision == "int8" and not is_int8_usable(torch.device("cpu")):
-        pytest.skip("no exact int8 products here")
     version = published.publish(1)
     answers = []
     for reuse in (True, False):

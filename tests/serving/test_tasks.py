@@ -6,14 +6,13 @@ import pytest
 import torch
 
 from riverrun.errors import Overloaded
-from serving.precision import is_int8_usable
 from serving.sampling import Sampling, penalize, sample
 from serving.sequence import FinishReason
 from tests.serving.published import Published
 from tests.serving.stepped_engine import SteppedEngine
+from tests.serving.test_lean_model import needs_int8
 
 TEXT = "the river runs to the sea and comes back as rain"
-CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -145,7 +144,7 @@ def test_more_tokens_than_may_be_open_are_refused_at_once_until_some_are_freed(
     assert engine.engine._admission.open_tokens == 0
 
 
-@pytest.mark.skipif(not is_int8_usable(CPU), reason="no exact int8 products here")
+@needs_int8
 def test_int8_answers_are_the_same_alone_in_a_batch_and_across_a_swap(
     published: Published,
 ) -> None:
