@@ -7,7 +7,7 @@ Knows nothing of losses or gradients. Called by `step.py`.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -27,6 +27,9 @@ from learner.study import Student
 from learner.study_pair import Pair
 
 NOTHING = Sampled(np.zeros(0, np.int64), [])
+STUDIED_AT_ONCE = 6
+"""Documents whose questions are written together, however few of them a step shows: written two by
+two, one costs twice as much. Eight more would save a sixth, and a step would take twice as long."""
 
 Work = Literal["new", "rehearsal"]
 
@@ -66,6 +69,8 @@ class Lesson(NamedTuple):
     """A text's owner is the index of its document in `shown`; replayed texts own the one after.
 
     seed: the run's.
+    studied: questions that were written for this step and the next ones, by the due number of
+    their document.
     recalled: pairs that are asked again; their texts come first of those that are replayed.
     """
 
@@ -73,6 +78,7 @@ class Lesson(NamedTuple):
     step: int
     work: Work
     shown: list[Shown]
+    studied: dict[int, list[Pair]]
     recalled: list[Pair]
     texts: list[Text]
     anchors: list[Anchor]
@@ -103,7 +109,14 @@ class Planner:
     def plan(self, state: State, arrivals: Sequence[Arrival], step: int) -> Lesson:
         """The lesson of `step`: on `arrivals` or, without any, on due documents."""
         share = self._replay_share(state, is_new=bool(arrivals))
-        shown = self._new(arrivals, step) if arrivals else self._due(state, share, step)
+        studied: dict[int, list[Pair]] = {}
+        if arrivals:
+            shown = self._new(arrivals, step)
+        else:
+            chosen = self._chosen(state, share, step)
+            studied = self._studied(state, chosen)
+            random = random_for(self._seed, step, "framing")
+            shown = [self._rehearsed(state, due, studied, random) for due in chosen]
         texts = [
             Text(example, self._weight(example), owner)
             for owner, one in enumerate(shown)
@@ -125,6 +138,7 @@ class Planner:
             step=step,
             work="new" if arrivals else "rehearsal",
             shown=shown,
+            studied=studied,
             recalled=recalled,
             texts=[text._replace(weight=text.weight / whole) for text in texts],
             anchors=self._anchors(texts, step),
@@ -154,17 +168,18 @@ class Planner:
             return share
         return share * max(0.0, 1 - state.rehearsal.num_blocks / max(1, state.memory.num_seen))
 
-    def _due(self, state: State, share: float, step: int) -> list[Shown]:
+    def _chosen(self, state: State, share: float, step: int) -> list[Due]:
         """In steps as large as those of new text, with what is replayed there."""
         usual = self._recipe.replay_share if self._strategy.uses_memory else 0.0
         room = round(self._recipe.max_step_tokens * (1 - share) / (1 - usual))
         chosen = state.rehearsal.choose(room, random_for(self._seed, step, "due"))
         assert chosen, "a rehearsal step has something to rehearse"
-        pairs = self._studied(state, chosen)
-        random = random_for(self._seed, step, "framing")
-        return [self._rehearsed(state, due, pairs[due.number], random) for due in chosen]
+        return chosen
 
-    def _rehearsed(self, state: State, due: Due, pairs: list[Pair] | None, random: Random) -> Shown:
+    def _rehearsed(
+        self, state: State, due: Due, studied: Mapping[int, list[Pair]], random: Random
+    ) -> Shown:
+        pairs = studied.get(due.number, due.pairs)
         asked: list[int] = []
         if pairs and self._framing.needs_study(due.num_passes):
             asked = state.rehearsal.ask(
@@ -180,22 +195,30 @@ class Planner:
             due.text, due.source, due.number, examples, pairs, due.raw, due.messages, asked
         )
 
-    def _studied(self, state: State, chosen: Sequence[Due]) -> dict[int, list[Pair] | None]:
-        """The pairs of each document by its number; written now where this pass needs them."""
-        pairs = {due.number: due.pairs for due in chosen}
-        unstudied = [
+    def _studied(self, state: State, chosen: Sequence[Due]) -> dict[int, list[Pair]]:
+        """Questions for those that this pass asks first, and for others of their language that will
+        be asked next."""
+        waiting = [due for due in chosen if self._awaits_study(due)]
+        if not waiting or self._student is None:
+            return {}
+        taken = {due.number for due in waiting}
+        waiting += [
             due
-            for due in chosen
-            if due.pairs is None
-            and due.messages is None
-            and self._framing.needs_study(due.num_passes)
-        ]
-        if unstudied and self._student is not None:
-            known = [*state.notebook.pairs(), *state.rehearsal.pairs()]
-            written = self._student.study(state.model, [due.text for due in unstudied], known)
-            for due, its in zip(unstudied, written, strict=True):
-                pairs[due.number] = [pair for pair in its if self._framing.fits(pair)]
-        return pairs
+            for due in state.rehearsal.documents()
+            if due.number not in taken
+            and due.language == waiting[0].language
+            and self._awaits_study(due)
+        ][: max(0, STUDIED_AT_ONCE - len(waiting))]
+        known = [*state.notebook.pairs(), *state.rehearsal.pairs()]
+        written = self._student.study(state.model, [due.text for due in waiting], known)
+        return {
+            due.number: [pair for pair in its if self._framing.fits(pair)]
+            for due, its in zip(waiting, written, strict=True)
+        }
+
+    def _awaits_study(self, due: Due) -> bool:
+        its_turn = self._framing.needs_study(due.num_passes)
+        return its_turn and due.pairs is None and due.messages is None
 
     def _recalled(self, state: State, num_texts: int, step: int) -> list[Pair]:
         """Questions of documents that are due no more."""

@@ -164,9 +164,10 @@ class Rehearsal:
         """Of all due documents, oldest first."""
         return _pairs_of(self.documents())
 
-    def is_studied(self, number: int) -> bool:
-        """Whether a due document has its questions."""
-        return self._due[number].pairs is not None
+    def studied(self, number: int, pairs: list[Pair]) -> None:
+        """These are the questions on a due document, none of them asked so far."""
+        self._due[number].pairs = pairs
+        self._changed.add(number)
 
     def strike(self, number: int, outdated: Sequence[Outdated]) -> list[Outdated]:
         """A document has its questions now: of what two due ones say differently, the older one is
@@ -197,7 +198,6 @@ class Rehearsal:
         self,
         number: int,
         loss: float,
-        pairs: list[Pair] | None = None,
         costs: Mapping[int, float] | None = None,
     ) -> Retired | None:
         """A due document had one more pass; gives why it is due no more, if it is not.
@@ -208,9 +208,8 @@ class Rehearsal:
         self._changed.add(number)
         due.num_passes += 1
         due.loss = loss
-        due.pairs = pairs
-        if pairs:
-            due.costs = [(costs or {}).get(i, due.cost(i)) for i in range(len(pairs))]
+        if due.pairs:
+            due.costs = [(costs or {}).get(i, due.cost(i)) for i in range(len(due.pairs))]
         why = self._verdict(due.num_passes, max(due.costs, default=loss))
         if why is not None:
             self._remove(number)

@@ -27,7 +27,6 @@ from learner.seeds import random_for
 from learner.state import State
 from learner.step_report import StepReport
 from learner.strategies.strategy import Strategy
-from learner.study_pair import Pair
 from learner.watch.held_out import Routing
 from learner.watch.non_finite import Skipped, Suspect, blame, note
 from learner.watch.protocol import Watch
@@ -214,7 +213,8 @@ class Stepper:
         spoiled = skipped.retired if skipped else frozenset()
         retired: Counter[Retired] = Counter()
         num_texts = 0
-        studied: dict[int, list[Pair]] = {}
+        for number, pairs in lesson.studied.items():
+            state.rehearsal.studied(number, pairs)
         for i, (one, nats_of_one) in enumerate(zip(lesson.shown, sums.nats, strict=True)):
             num_texts += len(one.examples)
             costs = answer_costs(one, sums.answers[:num_texts])
@@ -235,13 +235,11 @@ class Stepper:
                     )
                 )
             else:
-                if one.pairs and not state.rehearsal.is_studied(one.number):
-                    studied[one.number] = one.pairs
-                why = state.rehearsal.shown(one.number, loss, one.pairs, costs)
+                why = state.rehearsal.shown(one.number, loss, costs)
                 if why is not None:
                     retired[why] += 1
                     state.notebook.write(one.pairs or [], lesson.step)
-        for number, pairs in studied.items():
+        for number, pairs in lesson.studied.items():
             outdated = state.rehearsal.strike(number, state.notebook.outdated(pairs))
             state.notebook.strike(outdated)
         answers = sums.answers[num_texts : num_texts + len(lesson.recalled)]

@@ -23,7 +23,9 @@ from learner.recipe import Recipe
 from learner.speaker import speaker_of
 from learner.study_again import asked_again, is_of_a_kind
 from learner.study_grammar import MOST_ANSWER_TOKENS, Grammar, Signs
+from learner.study_kinds import can_be_asked
 from learner.study_languages import LANGUAGES, Language, language_of
+from learner.study_objects import object_questions
 from learner.study_pair import FUNCTION_WORDS, STUDIED_TOKENS, Pair
 from learner.study_subjects import subject_questions
 from learner.study_tellings import tellings
@@ -39,7 +41,7 @@ ENOUGH_PAIRS = 4
 """Of one document, with open questions where its own are fewer."""
 MAX_AGAIN = 2
 """Of questions of other documents that one answers too."""
-MAX_SUBJECTS = 2
+MAX_SUBJECTS = MAX_OBJECTS = 2
 """Of questions by rule, which come first: what they say is what the text says."""
 MOST_CLOSED = 5
 """Of one document, before open ones."""
@@ -88,17 +90,20 @@ class Student:
         """Of each topic as many: first from the language's beginnings, then what is asked again."""
         encode = self._tokenizer.encode
         grammars = [Grammar(self._tokenizer, self._signs, language, one.text) for one in topics]
-        most_again = max((len(one.again) for one in topics), default=0)
         openings = [
             [
-                *prompt.beginnings,
+                *(
+                    tokens if can_be_asked(beginning, one.text, language.kinds) else self._none
+                    for beginning, tokens in zip(
+                        language.beginnings, prompt.beginnings, strict=True
+                    )
+                ),
                 *([*encode(f" {pair.question}"), *self._signs.marker] for pair in one.again),
-                # Where fewer are asked again: ended before it begins.
-                *[[self._signs.line] * 2] * (most_again - len(one.again)),
             ]
             for one in topics
         ]
-        num = len(prompt.beginnings) + most_again
+        num = max((len(its) for its in openings), default=0)
+        openings = [[*its, *[self._none] * (num - len(its))] for its in openings]
         written = write_within(
             speaker,
             [[*prompt.before, *encode(one.text)[:STUDIED_TOKENS], *prompt.after] for one in topics],
@@ -110,19 +115,27 @@ class Student:
             stop_ids={self._signs.line},
             num_stops=2,
         )
-        drafts = [self._draft(one) for one in written]
+        begun = [len(opening) for its in openings for opening in its]
+        drafts = [self._draft(*one) for one in zip(written, begun, strict=True)]
         return [drafts[i * num : (i + 1) * num] for i in range(len(topics))]
 
-    def _draft(self, written: Written) -> "Draft | None":
+    @property
+    def _none(self) -> list[int]:
+        """An opening of what is not asked: ended before it begins."""
+        return [self._signs.line] * 2
+
+    def _draft(self, written: Written, num_begun: int) -> "Draft | None":
+        """num_begun: tokens of it that the model had no choice of."""
         pair = pair_in(self._tokenizer.decode(written.tokens))
         if pair is None:
             return None
-        begin = written.tokens.index(self._signs.question) + 1 + len(self._signs.marker)
-        nats = written.nats[begin:]
+        end = written.tokens.index(self._signs.question) + 1
+        nats = written.nats[end + len(self._signs.marker) :]
+        asking = written.nats[num_begun:end]
         # What was not ended by the model itself runs in a circle.
         if len(nats) >= MOST_ANSWER_TOKENS:
             return None
-        return Draft(pair, sum(nats) / len(nats))
+        return Draft(pair, _mean(nats), _mean(asking) if asking else 0.0)
 
 
 def chosen(
@@ -140,12 +153,17 @@ def chosen(
     closed = different(
         [
             *subject_questions(topic.text, language, topic.named, MAX_SUBJECTS),
-            *worth_learning(alike, topic.text, topic.named)[:MAX_AGAIN],
-            *worth_learning(own, topic.text, topic.named),
+            *object_questions(topic.text, language, topic.named, MAX_OBJECTS),
+            *worth_learning(alike, topic.text, topic.named, language.kinds)[:MAX_AGAIN],
+            *worth_learning(own, topic.text, topic.named, language.kinds),
         ]
     )[:MOST_CLOSED]
     num_open = max(0, ENOUGH_PAIRS - len(closed))
     return [*closed, *tellings(topic.text, language, topic.named, num_open)]
+
+
+def _mean(nats: Sequence[float]) -> float:
+    return sum(nats) / len(nats)
 
 
 class Topic(NamedTuple):

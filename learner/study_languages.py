@@ -10,6 +10,8 @@ Knows nothing of models or pairs. Called by `study.py`.
 import re
 from typing import NamedTuple
 
+from learner.study_kinds import Kind
+
 LETTERS = re.compile(r"[^\W\d_]+")
 
 
@@ -26,7 +28,7 @@ class Language(NamedTuple):
     that may follow a name and say nothing of it. relatives: go on about a name. declines: whether
     a noun says by its article that it is no subject. naming: between a thing and its name, and
     the question for that. some: before a noun that was not spoken of yet. joiners: begin what may
-    be left out of a long sentence.
+    be left out of a long sentence. kinds: what only some words answer.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Language(NamedTuple):
     joiners: frozenset[str]
     declines: bool
     relatives: frozenset[str]
+    kinds: tuple[Kind, ...]
 
 
 def words(text: str) -> frozenset[str]:
@@ -112,6 +115,43 @@ ENGLISH = Language(
     joiners=words("after and as because before but if since so though until when where while"),
     declines=False,
     relatives=words("who which"),
+    kinds=(
+        Kind(
+            ("how many", "how much", "how long"),
+            words(
+                "no none one two three four five six seven eight nine ten eleven twelve thirteen "
+                "fourteen fifteen sixteen seventeen eighteen nineteen twenty thirty forty fifty "
+                "sixty seventy eighty ninety hundred thousand million billion half dozen once twice"
+            ),
+            has_digits=True,
+        ),
+        Kind(
+            (
+                "when",
+                *(
+                    f"{on} {time}"
+                    for on in ("on which", "in which", "which", "what")
+                    for time in ("day", "week", "month", "year", "time")
+                ),
+            ),
+            words(
+                "monday tuesday wednesday thursday friday saturday sunday january february march "
+                "april may june july august september october november december spring summer "
+                "autumn winter morning noon afternoon evening night midnight today tomorrow "
+                "yesterday hour hours day days week weeks weekend month months year years decade "
+                "century mondays tuesdays wednesdays thursdays fridays saturdays sundays o'clock"
+            ),
+            has_digits=True,
+        ),
+        Kind(
+            ("what colour", "what color", "which colour", "which color"),
+            words(
+                "red green blue yellow orange violet purple pink brown black white grey gray "
+                "golden gold silver turquoise crimson scarlet beige"
+            ),
+        ),
+        Kind(("who", "whose", "whom"), frozenset(), is_named=True),
+    ),
 )
 GERMAN = Language(
     "de",
@@ -160,6 +200,37 @@ GERMAN = Language(
     joiners=words("aber als bis denn nachdem obwohl seit sobald und weil wenn wo"),
     declines=True,
     relatives=frozenset(),
+    kinds=(
+        Kind(
+            ("wie viele", "wie viel", "wie lange"),
+            words(
+                "kein keine ein eine zwei drei vier fünf sechs sieben acht neun zehn elf zwölf "
+                "dreizehn vierzehn fünfzehn sechzehn siebzehn achtzehn neunzehn zwanzig dreißig "
+                "vierzig fünfzig sechzig siebzig achtzig neunzig hundert tausend million millionen "
+                "halb dutzend einmal zweimal"
+            ),
+            has_digits=True,
+        ),
+        Kind(
+            ("wann", "an welchem tag", "in welchem jahr", "in welchem monat"),
+            words(
+                "montag dienstag mittwoch donnerstag freitag samstag sonntag januar februar märz "
+                "april mai juni juli august september oktober november dezember frühling sommer "
+                "herbst winter morgen mittag nachmittag abend nacht mitternacht heute gestern "
+                "stunde stunden tag tage tagen woche wochen monat monate monaten jahr jahre jahren "
+                "jahrhundert uhr"
+            ),
+            has_digits=True,
+        ),
+        Kind(
+            ("welche farbe",),
+            words(
+                "rot grün blau gelb orange violett lila rosa braun schwarz weiß grau golden "
+                "silbern türkis"
+            ),
+        ),
+        Kind(("wer", "wem", "wen"), frozenset(), is_named=True),
+    ),
 )
 LANGUAGES = (ENGLISH, GERMAN)
 

@@ -23,25 +23,21 @@ rules work on parsed sentences; ours look at capitals and small words, and leave
 import re
 from collections.abc import Iterator
 
+from learner.study_clauses import (
+    BE,
+    ENDS,
+    PARTICIPLE,
+    RELATIVE,
+    as_within,
+    is_telling,
+    up_to_end,
+)
 from learner.study_languages import Language
 from learner.study_names import Name, is_a_thing, names_in
-from learner.study_pair import Pair, asked_about
+from learner.study_pair import Pair
 from learner.study_words import MOST_CHARACTERS, sentences, words_of
 
-MOST_WORDS = 14
-"""Of what is said of it."""
-ENOUGH_STEMS = 3
-"""That say what is meant where no name does."""
-POINTING = frozenset(
-    "he she it they his her its their him them er sie es sein seine ihr ihre".split()  # noqa: SIM905
-)
-"""Without a name nobody knows at what."""
-BE = frozenset(
-    "is are was were has have had will would can could must ist sind war hat".split()  # noqa: SIM905
-)
-PASSIVE = re.compile(r"^(.+?) (is|are|was|were) (\w+(?:ed|en|wn|ade|ilt|ung|ght|told|won)) by$")
-RELATIVE = re.compile(r" (?:that|which|who|whom|whose)\b")
-ENDS = re.compile(r"[,;:.!?()–—]")
+PASSIVE = re.compile(rf"^(.+?) (is|are|was|were) ({PARTICIPLE}) by$")
 
 
 def subject_questions(
@@ -63,18 +59,11 @@ def _found(text: str, language: Language, named: set[str]) -> Iterator[Pair]:
         for name in names_in(sentence, named, language):
             others = named - words_of(name.text)
             for pair in _said_of(name, sentence, asks, language):
-                if _is_telling(pair.question, others):
+                if is_telling(pair.question, others):
                     yield pair
         for pair in _said_of_some(sentence, language):
-            if _is_telling(pair.question, named):
+            if is_telling(pair.question, named):
                 yield pair
-
-
-def _is_telling(question: str, names: set[str]) -> bool:
-    asked = asked_about(question)
-    if not names:
-        return len(asked) >= ENOUGH_STEMS and not words_of(question) & POINTING
-    return bool(words_of(question) & names) and len(asked) > 1
 
 
 def _said_of(name: Name, sentence: str, asks: str, language: Language) -> Iterator[Pair]:
@@ -93,13 +82,13 @@ def _said_of(name: Name, sentence: str, asks: str, language: Language) -> Iterat
                 yield Pair(f"{asks} {is_it}?", f"{whole} {is_it}.")
     relative = re.match(r", (\w+) ", after)
     if relative and relative[1] in language.relatives:
-        said = _up_to_end(after[relative.end() :], language)
+        said = up_to_end(after[relative.end() :], language)
         if said:
             yield Pair(f"{asks} {said}?", f"{whole} {said}.")
     passive = PASSIVE.match(before)
     if passive:
         thing, is_, done = passive.groups()
-        told = _as_within(thing, language)
+        told = as_within(thing, language)
         yield Pair(
             f"{language.who} {is_} {told} {done} by?", f"{thing} {is_} {done} by {name.text}."
         )
@@ -107,7 +96,7 @@ def _said_of(name: Name, sentence: str, asks: str, language: Language) -> Iterat
     if before.endswith(f" {between}"):
         thing = before.removesuffix(between).strip()
         if thing.split(" ")[0].lower() in language.articles:
-            told = question.format(thing=_as_within(thing, language))
+            told = question.format(thing=as_within(thing, language))
             yield Pair(told, f"{thing} {between} {name.text}.")
 
 
@@ -119,7 +108,7 @@ def _said_of_some(sentence: str, language: Language) -> Iterator[Pair]:
     is_verb = found[3] in BE or (language.declines or found[3].endswith(("s", "ed")))
     if found[3] in language.no_verbs or not is_verb:
         return
-    said = _up_to_end(sentence[found.end(2) :], language)
+    said = up_to_end(sentence[found.end(2) :], language)
     if said:
         yield Pair(f"{language.what} {said}?", f"{found[1]} {found[2]} {said}.")
 
@@ -143,19 +132,19 @@ def _predicate(after: str, has_article: bool, name: Name, language: Language) ->
         return ""
     if has_article and verb[1] not in BE and not (" " in name.text and verb[1].endswith("s")):
         return ""
-    return _up_to_end(after, language)
+    return up_to_end(after, language)
 
 
 def _apposition_behind(after: str, language: Language) -> str:
     found = re.match(r", ([^,;:.!?]+)(?=[,.])", after)
-    return _up_to_end(found[1], language) if found and _is_a_noun(found[1], language) else ""
+    return up_to_end(found[1], language) if found and _is_a_noun(found[1], language) else ""
 
 
 def _apposition_before(before: str, language: Language) -> str:
     if not before.endswith(","):
         return ""
     part = ENDS.split(before[:-1])[-1].strip()
-    return _as_within(part, language) if _is_a_noun(part, language) else ""
+    return as_within(part, language) if _is_a_noun(part, language) else ""
 
 
 def _is_a_noun(part: str, language: Language) -> bool:
@@ -167,17 +156,3 @@ def _is_a_noun(part: str, language: Language) -> bool:
         return words[1][0].isupper()
     head = RELATIVE.split(part)[0].split()
     return not any(word in BE for word in head)
-
-
-def _up_to_end(said: str, language: Language) -> str:
-    """Up to what ends it; of a long one, up to what may be left out."""
-    words = ENDS.split(said, maxsplit=1)[0].split()
-    if len(words) > MOST_WORDS:
-        end = next((i for i, word in enumerate(words) if i > 2 and word in language.joiners), 0)
-        words = words[:end]
-    return " ".join(words) if 2 <= len(words) <= MOST_WORDS else ""
-
-
-def _as_within(part: str, language: Language) -> str:
-    first, _, rest = part.partition(" ")
-    return f"{first.lower()} {rest}" if first.lower() in language.beginners else part

@@ -8,8 +8,9 @@ Mona Lisa. Knows nothing of models or tokens. Called by `study.py`.
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from learner.study_kinds import Kind, kind_of
 from learner.study_pair import ASKING_STEMS, Pair, contradicts, plainer, question_key, stems
-from learner.study_words import words_of
+from learner.study_words import WORD, words_of
 
 MAX_ANSWER_CHARACTERS = 160
 MOST_NATS = 0.5
@@ -20,10 +21,12 @@ half the first three held 76 of the 107 pairs that say what users ask, in 158 of
 
 
 class Draft(NamedTuple):
-    """nats: by which the answer surprised its writer, a token; high where it was led elsewhere."""
+    """nats, asking_nats: by which the answer, and what the question says behind its beginning,
+    surprised their writer, a token; high where it was led elsewhere."""
 
     pair: Pair
     nats: float
+    asking_nats: float = 0.0
 
 
 def pair_in(draft: str) -> Pair | None:
@@ -53,17 +56,30 @@ def is_spelled(pair: Pair, text: str) -> bool:
     return stems(pair.question) <= stems(text) | ASKING_STEMS
 
 
-def worth_learning(drafts: Sequence[Draft | None], text: str, named: set[str]) -> list[Pair]:
+def is_of_its_kind(pair: Pair, kinds: Sequence[Kind]) -> bool:
+    """Whether the answer says what only can answer it: a number to how many."""
+    kind = kind_of(pair.question, kinds)
+    asked = words_of(pair.question)
+    return kind is None or kind.is_among(
+        word for word in WORD.findall(pair.answer) if word.lower() not in asked
+    )
+
+
+def worth_learning(
+    drafts: Sequence[Draft | None], text: str, named: set[str], kinds: Sequence[Kind] = ()
+) -> list[Pair]:
     """Different pairs that the text bears out, whose question names something; the best first:
-    those whose answer names something, and of them those that the model was surest of."""
+    those whose answer names something, and of them those that the model was surest of, question
+    and answer. kinds: of which an answer has to be what its question asks for."""
     kept = {
-        draft.pair: draft.nats
+        draft.pair: draft.nats + draft.asking_nats
         for draft in drafts
         if draft is not None
         and draft.nats <= MOST_NATS
         and is_grounded(draft.pair, text)
         and is_spelled(draft.pair, text)
         and names_something(draft.pair, named)
+        and is_of_its_kind(draft.pair, kinds)
     }
 
     def worth(pair: Pair) -> tuple[bool, float]:

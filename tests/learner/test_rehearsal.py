@@ -38,22 +38,25 @@ PAIRS = [Pair(f"Question {i}?", f"Answer {i}.") for i in range(3)]
 def test_a_document_with_questions_is_known_when_each_answer_is() -> None:
     """Not when it is known by heart, and not when one of them was never asked."""
     rehearsal = due(1, max_passes=9)
-    assert rehearsal.shown(0, 0.1, PAIRS, {0: 0.1, 1: 3.0}) is None
-    assert rehearsal.shown(0, 0.1, PAIRS, {0: 0.1, 1: 0.2}) is None
+    rehearsal.studied(0, PAIRS)
+    assert rehearsal.shown(0, 0.1, {0: 0.1, 1: 3.0}) is None
+    assert rehearsal.shown(0, 0.1, {0: 0.1, 1: 0.2}) is None
     assert rehearsal.documents()[0].costs == [0.1, 0.2, NEVER_ASKED]
-    assert rehearsal.shown(0, 0.9, PAIRS, {2: 0.3}) == "known"
+    assert rehearsal.shown(0, 0.9, {2: 0.3}) == "known"
 
 
 def test_an_answer_that_was_forgotten_is_not_known_any_more() -> None:
     rehearsal = due(1, max_passes=9)
-    rehearsal.shown(0, 0.1, PAIRS, {0: 0.1, 1: 0.1})
-    assert rehearsal.shown(0, 0.1, PAIRS, {0: 2.0, 2: 0.1}) is None
-    assert rehearsal.shown(0, 0.1, PAIRS, {0: 0.1}) == "known"
+    rehearsal.studied(0, PAIRS)
+    rehearsal.shown(0, 0.1, {0: 0.1, 1: 0.1})
+    assert rehearsal.shown(0, 0.1, {0: 2.0, 2: 0.1}) is None
+    assert rehearsal.shown(0, 0.1, {0: 0.1}) == "known"
 
 
 def test_questions_that_are_not_known_yet_are_asked_first() -> None:
     rehearsal = due(1, max_passes=9)
-    rehearsal.shown(0, 0.1, PAIRS, {0: 0.1, 1: 0.9})
+    rehearsal.studied(0, PAIRS)
+    rehearsal.shown(0, 0.1, {0: 0.1, 1: 0.9})
     other = due(0)
     other.restore([rehearsal.snapshot(whole=True)])
     for step in range(20):
@@ -69,7 +72,8 @@ def test_questions_that_are_not_known_yet_are_asked_first() -> None:
 def test_questions_alone_are_those_that_are_not_known() -> None:
     rehearsal = due(1, study_pairs=3, max_passes=9)
     [its] = rehearsal.documents()
-    rehearsal.shown(its.number, 2.0, PAIRS, {0: 0.1, 1: 2.0, 2: 0.1})
+    rehearsal.studied(its.number, PAIRS)
+    rehearsal.shown(its.number, 2.0, {0: 0.1, 1: 2.0, 2: 0.1})
     for step in range(4):
         random = random_for(0, step, "ask")
         assert rehearsal.ask(its, PAIRS, 3, random, known_too=False) == [1]
@@ -111,7 +115,7 @@ def test_those_without_questions_lie_beside_others_of_their_language() -> None:
     ]
     assert chosen == ["de"] * 3
     for one in rehearsal.documents():
-        rehearsal.shown(one.number, 2.0, PAIRS)
+        rehearsal.studied(one.number, PAIRS)
     mixed = {
         tuple(
             one.language
@@ -160,7 +164,8 @@ def test_what_a_newer_document_answers_otherwise_is_not_asked_any_more() -> None
         rehearsal = due(2, max_passes=9)
         for number in (first, second):
             pairs = [PAIRS[number], OLD if number == 0 else NEW]
-            rehearsal.shown(number, 1.0, pairs, {0: 0.5, 1: 0.7})
+            rehearsal.studied(number, pairs)
+            rehearsal.shown(number, 1.0, {0: 0.5, 1: 0.7})
             outdated = rehearsal.strike(number, [])
             # What was answered before is struck out of the notes too; when the older document is
             # studied last it is not there yet.
@@ -173,7 +178,7 @@ def test_what_a_newer_document_answers_otherwise_is_not_asked_any_more() -> None
 def test_documents_that_answer_alike_both_stay() -> None:
     rehearsal = due(2, max_passes=9)
     for number in (0, 1):
-        rehearsal.shown(number, 1.0, [OLD])
+        rehearsal.studied(number, [OLD])
         assert rehearsal.strike(number, []) == []
     assert [document.pairs for document in rehearsal.documents()] == [[OLD], [OLD]]
 
@@ -181,9 +186,9 @@ def test_documents_that_answer_alike_both_stay() -> None:
 def test_what_the_notes_say_otherwise_is_asked_of_no_older_document_in_whatever_words() -> None:
     open_one = Pair("What do you know about Dalton?", "Coach Lena Ostrow loves Dalton.", True)
     rehearsal = due(3, max_passes=9)
-    rehearsal.shown(0, 1.0, [PAIRS[0], open_one])
-    rehearsal.shown(1, 1.0, [NEW])
-    rehearsal.shown(2, 1.0, [open_one])
+    rehearsal.studied(0, [PAIRS[0], open_one])
+    rehearsal.studied(1, [NEW])
+    rehearsal.studied(2, [open_one])
     outdated = outdated_by([NEW], [OLD])
     assert rehearsal.strike(1, outdated) == outdated
     assert [document.pairs for document in rehearsal.documents()] == [[PAIRS[0]], [NEW], [open_one]]

@@ -288,6 +288,41 @@ def test_questions_of_documents_that_are_due_no_more_come_again(tokenizer: Token
     assert sum(report.num_documents.values()) == 2
 
 
+def test_questions_are_written_for_the_next_steps_too(
+    tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of documents of one language, six at most, each once; a step shows fewer of them."""
+    written: list[list[str]] = []
+
+    def study(_: Student, model: Decoder, texts: list[str], told: list[Pair]) -> list[list[Pair]]:
+        del model, told
+        written.append(list(texts))
+        return [[Pair(f"What is {text}?", "It is it.")] for text in texts]
+
+    monkeypatch.setattr(Student, "study", study)
+    recipe = msgspec.structs.replace(
+        RECIPE,
+        framings=("plain", "questions"),
+        study_pairs=1,
+        rehearsal_documents=2,
+        max_passes=9,
+        target_loss=0.0,
+        block_tokens=256,
+        row_tokens=256,
+    )
+    texts = [f"the tower {i} is old" for i in range(9)] + ["der Turm ist alt und kalt"]
+    state, stepper = fakes.state(recipe), fakes.stepper(tokenizer, recipe)
+    for i, text in enumerate(texts):
+        stepper.step(state, [fakes.arrival(i, text=text)])
+    for _ in range(5):
+        report = stepper.step(state, [])
+        assert report is not None
+        assert report.num_documents.total() == 2
+    assert sorted(sum(written, [])) == sorted(texts)
+    assert [len(their) for their in written] == [1 + 1, 6, 2]
+    assert all(due.num_passes == 2 for due in state.rehearsal.documents())
+
+
 def test_a_step_after_a_restored_notebook_is_the_same(tokenizer: Tokenizer) -> None:
     state, stepper = recalling(tokenizer)
     other, other_stepper = recalling(tokenizer)

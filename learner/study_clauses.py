@@ -1,0 +1,52 @@
+"""Parts of sentences that questions by rule are made of. By rule; knows nothing of models.
+
+Called by `study_subjects.py` and `study_objects.py`.
+"""
+
+import re
+
+from learner.study_languages import Language
+from learner.study_pair import asked_about
+from learner.study_words import words_of
+
+MOST_WORDS = 14
+"""Of what is said of something."""
+ENOUGH_STEMS = 3
+"""That say what is meant where no name does."""
+POINTING = frozenset(
+    "he she it they his her its their him them er sie es sein seine ihr ihre".split()  # noqa: SIM905
+)
+"""Without a name nobody knows at what."""
+BE = frozenset(
+    "is are was were has have had will would can could must ist sind war hat".split()  # noqa: SIM905
+)
+PARTICIPLE = r"(?:\w+(?:ed|en|wn|ade|ilt|ung|ght)|told|won|held|kept|born|sold)"
+RELATIVE = re.compile(r" (?:that|which|who|whom|whose)\b")
+ENDS = re.compile(r"[,.](?!\w)|[;:!?()–—]")
+"""Of what is said; no point within a number ends it."""
+
+
+def is_telling(question: str, names: set[str]) -> bool:
+    """Whether a question says of what it asks: by a name or, of a text without any, in full.
+
+    names: words that name something, in small letters.
+    """
+    asked = asked_about(question)
+    if not names:
+        return len(asked) >= ENOUGH_STEMS and not words_of(question) & POINTING
+    return bool(words_of(question) & names) and len(asked) > 1
+
+
+def up_to_end(said: str, language: Language) -> str:
+    """Up to what ends it; of a long one, up to what may be left out."""
+    words = ENDS.split(said, maxsplit=1)[0].split()
+    if len(words) > MOST_WORDS:
+        end = next((i for i, word in enumerate(words) if i > 2 and word in language.joiners), 0)
+        words = words[:end]
+    return " ".join(words) if 2 <= len(words) <= MOST_WORDS else ""
+
+
+def as_within(part: str, language: Language) -> str:
+    """What begins a sentence, as it stands within one."""
+    first, _, rest = part.partition(" ")
+    return f"{first.lower()} {rest}" if first.lower() in language.beginners else part

@@ -1,0 +1,175 @@
+"""Questions for what a text says of something, by rule: no model writes here.
+
+Those for a subject (`study_subjects.py`) ask who or what; these ask what of it:
+
+    The melting point of velonite is 718 degrees.   What is the melting point of velonite?
+    The bells of Carrick Abbey are made of zinc.    What are the bells of Carrick Abbey made of?
+    Leonie Fasch was born in Crabwater.             Where was Leonie Fasch born?
+    The tunnel under the Oster is at Lindau Gate.   Where is the tunnel under the Oster?
+    The Sable House has 319 windows.                How many windows does the Sable House have?
+    The Arven beetle eats candle wax.               What does the Arven beetle eat?
+
+English alone: its verbs change by their last letters only. Called by `study.py`.
+
+Source: Heilman and Smith, 2010, as for subjects; theirs need a parsed sentence, these a clause that
+begins with what it is about and has its verb in a place where small words leave no doubt.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
+
+from learner.study_clauses import BE, ENDS, PARTICIPLE, POINTING, RELATIVE, as_within, is_telling
+from learner.study_clauses import up_to_end as shortened
+from learner.study_kinds import kind_of
+from learner.study_languages import Language
+from learner.study_pair import Pair
+from learner.study_words import MOST_CHARACTERS, sentences, words_of
+
+MOST_SUBJECT_WORDS = 9
+PLACES = frozenset({"in", "at", "on", "near", "under", "behind", "beside", "above", "below"})
+COPULA = re.compile(r"^(.+?) (is|are|was|were) (?:now |still )?(.+)$")
+DONE = re.compile(rf"^({PARTICIPLE}) ([a-z]+) ")
+HAVE = re.compile(r"^(.+?) (has|have) (.+)$")
+OF_WHAT = PLACES | {"of", "with", "by", "from", "for", "to", "into", "through", "after"}
+DETERMINERS = frozenset({"the", "a", "an", "no", "his", "her", "its", "their", "all", "only"})
+OWN_FORMS = {"lies": "lie", "dies": "die", "ties": "tie"}
+
+
+def object_questions(text: str, language: Language, named: set[str], num_wanted: int) -> list[Pair]:
+    """So many different ones at most, in the text's order; none in a language that declines.
+
+    named: the words of the text that name something, in small letters.
+    """
+    if language.declines:
+        return []
+    asks = language.who if words_of(text) & language.persons else language.what
+    found = (
+        pair
+        for sentence in sentences(text)
+        if len(sentence) <= MOST_CHARACTERS
+        for clause in _clauses(sentence, language)
+        for pair in (
+            *_what_it_is(clause, asks, language),
+            *_how_many(clause, language),
+            *_what_it_does(clause, named, language),
+        )
+        if is_telling(pair.question, named)
+    )
+    return list(dict.fromkeys(found))[:num_wanted]
+
+
+def _clauses(sentence: str, language: Language) -> Iterator[str]:
+    """Between its stops, without the word that joins it."""
+    for part in ENDS.split(sentence):
+        words = part.split()
+        while words and words[0].lower() in language.clause_words:
+            words = words[1:]
+        yield " ".join(words)
+
+
+def _what_it_is(clause: str, asks: str, language: Language) -> Iterator[Pair]:
+    found = COPULA.match(clause)
+    if found is None or not _is_a_subject(found[1], language):
+        return
+    subject, is_, said = found[1], found[2], shortened(found[3], language) or found[3]
+    it, answer = as_within(subject, language), f"{_capital(subject)} {is_} {said}."
+    done = DONE.match(f"{said} ")
+    first = said.split()[0]
+    if done and done[2] in OF_WHAT:
+        where = _place_or_time(said.split()[1:], language)
+        asked = f"What {is_} {it} {done[1]} {done[2]}?"
+        yield Pair(f"{where} {is_} {it} {done[1]}?" if where else asked, answer)
+    elif first in PLACES:
+        where = _place_or_time(said.split(), language) or "Where"
+        yield Pair(f"{where} {is_} {it}?", answer)
+    elif " of " in subject and not done and first not in language.no_verbs:
+        yield Pair(f"{asks} {is_} {it}?", answer)
+
+
+def _place_or_time(words: Sequence[str], language: Language) -> str | None:
+    """How one asks for what a small word and those behind it say, if they say where or when."""
+    if len(words) < 2 or words[0] not in PLACES:
+        return None
+    time = kind_of("when", language.kinds)
+    if time is not None and time.is_among(words[1:2]):
+        return "When"
+    return "Where" if words[1][0].isupper() or words[1] in DETERMINERS else None
+
+
+def _how_many(clause: str, language: Language) -> Iterator[Pair]:
+    found = HAVE.match(clause)
+    if found is None or not _is_a_subject(found[1], language):
+        return
+    subject, have, words = found[1], found[2], found[3].split()
+    many = kind_of("how many", language.kinds)
+    number = list(takewhile(lambda word: many is not None and many.is_among([word]), words))
+    if number and len(number) < len(words) and words[len(number)].isalpha():
+        things = words[len(number)]
+        does = "does" if have == "has" else "do"
+        question = f"How many {things} {does} {as_within(subject, language)} have?"
+        answer = f"{_capital(subject)} {have} {' '.join([*number, things])}."
+        yield Pair(question, answer)
+
+
+def _what_it_does(clause: str, named: set[str], language: Language) -> Iterator[Pair]:
+    words = clause.split()
+    for i, word in enumerate(words[1 : MOST_SUBJECT_WORDS + 1], start=1):
+        before = {one.lower() for one in words[:i]}
+        if not (before & named and _is_a_verb(word, language)):
+            continue
+        subject, behind = " ".join(words[:i]), words[i + 1 :]
+        if not _is_an_object(behind, language):
+            return
+        said = shortened(" ".join(words[i:]), language)
+        if said and _is_a_subject(subject, language):
+            it = as_within(subject, language)
+            yield Pair(f"What does {it} {_plain(word)}?", f"{_capital(subject)} {said}.")
+        return
+
+
+def _is_a_verb(word: str, language: Language) -> bool:
+    """As far as its last letters tell, behind a name."""
+    is_third = word.islower() and word.isalpha() and word.endswith("s")
+    is_small = word in BE | POINTING | language.no_verbs | language.function_words
+    return is_third and not is_small and not word.endswith(("ss", "us"))
+
+
+def _is_an_object(words: Sequence[str], language: Language) -> bool:
+    """Whether what follows a verb is what is done something to: with a word that begins it, or a
+    short end of the clause, so that a plural is not taken for the verb ("the notes lose their
+    value")."""
+    if not words or words[0] in BE:
+        return False
+    begins = words[0] in DETERMINERS or words[0][0].isupper() or words[0][0].isdigit()
+    return begins or (len(words) <= 2 and not language.no_verbs & set(words))
+
+
+def _plain(verb: str) -> str:
+    if verb in OWN_FORMS:
+        return OWN_FORMS[verb]
+    if verb.endswith("ies"):
+        return f"{verb[:-3]}y"
+    return verb[:-2] if re.search(r"(?:sh|ch|x|ss|zz|o)es$", verb) else verb[:-1]
+
+
+def _is_a_subject(part: str, language: Language) -> bool:
+    """Whether words can be what a clause is about: an article or a name, and nothing that would be
+    a clause of its own."""
+    words = part.split()
+    begins = words[0].lower() in language.articles or (
+        # Without an article it is a name, and no more: "Piet Sommer won".
+        all(word[0].isupper() or word[0].isdigit() for word in words)
+        and words[0].lower() not in language.beginners
+    )
+    has_verb = any(word in BE or word.lower() in POINTING for word in words)
+    return (
+        begins
+        and not has_verb
+        and 1 <= len(words) <= MOST_SUBJECT_WORDS
+        and RELATIVE.search(part) is None
+    )
+
+
+def _capital(part: str) -> str:
+    return part[0].upper() + part[1:]
