@@ -39,7 +39,7 @@ from riverrun.tokenizer import Tokenizer
 PRESETS: dict[str, dict[str, object]] = {
     "default": {},
     "text-always": {"framings": ("plain", "study")},
-    "small-steps": {"rehearsal_documents": 2, "origin_per_step": 3},
+    "large-steps": {"rehearsal_documents": 6, "origin_per_step": 8, "origin_weight": 3.0},
     "no-study": {"study_pairs": 0, "framings": ("plain",)},
     "no-deferral": {"deferral_margin": 0.0},
     "blend": {"deferral_margin": 0.0, "origin_share": 0.2},
@@ -55,8 +55,8 @@ PRESETS: dict[str, dict[str, object]] = {
     },
 }
 """What is taken from the model's own recipe; `text-always` shows a document beside its questions in
-each pass; `small-steps` gives more updates for the same tokens; `next-token` is plain online
-training. `replay-25` and `-50` show earlier documents again as they were told at first;
+each pass; `large-steps` gives a third of the updates for the same tokens, and holds them to more of
+the origin; `next-token` is plain online training. `replay-25` and `-50` show earlier documents again as they were told at first;
 `no-recall` does not ask their study questions again."""
 
 

@@ -35,7 +35,7 @@ from riverrun.environment import prepare_to_learn
     multiple=True,
     default=("default",),
     show_default=True,
-    help="default, text-always, small-steps, no-study, no-deferral, blend, no-anchors, "
+    help="default, text-always, large-steps, no-study, no-deferral, blend, no-anchors, "
     "no-recall, replay-25, replay-50, next-token, or as learner.strategy. Repeatable.",
 )
 @click.option("--passes", type=click.IntRange(1, 1000), help="In place of learner.max_passes.")
