@@ -56,8 +56,8 @@ PRESETS: dict[str, dict[str, object]] = {
 }
 """What is taken from the model's own recipe; `text-always` shows a document beside its questions in
 each pass; `large-steps` gives a third of the updates for the same tokens, and holds them to more of
-the origin; `next-token` is plain online training. `replay-25` and `-50` show earlier documents again as they were told at first;
-`no-recall` does not ask their study questions again."""
+the origin; `next-token` is plain online training. `replay-25` and `-50` show earlier documents
+again as they were told at first; `no-recall` does not ask their study questions again."""
 
 
 class Facts(msgspec.Struct, kw_only=True):

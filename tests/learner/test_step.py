@@ -318,7 +318,7 @@ def test_questions_are_written_for_the_next_steps_too(
         report = stepper.step(state, [])
         assert report is not None
         assert report.num_documents.total() == 2
-    assert sorted(sum(written, [])) == sorted(texts)
+    assert sorted(text for their in written for text in their) == sorted(texts)
     assert [len(their) for their in written] == [1 + 1, 6, 2]
     assert all(due.num_passes == 2 for due in state.rehearsal.documents())
 
