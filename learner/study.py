@@ -90,18 +90,7 @@ class Student:
         """Of each topic as many: first from the language's beginnings, then what is asked again."""
         encode = self._tokenizer.encode
         grammars = [Grammar(self._tokenizer, self._signs, language, one.text) for one in topics]
-        openings = [
-            [
-                *(
-                    tokens if can_be_asked(beginning, one.text, language.kinds) else self._none
-                    for beginning, tokens in zip(
-                        language.beginnings, prompt.beginnings, strict=True
-                    )
-                ),
-                *([*encode(f" {pair.question}"), *self._signs.marker] for pair in one.again),
-            ]
-            for one in topics
-        ]
+        openings = [self._openings(language, prompt, one) for one in topics]
         num = max((len(its) for its in openings), default=0)
         openings = [[*its, *[self._none] * (num - len(its))] for its in openings]
         written = write_within(
@@ -118,6 +107,21 @@ class Student:
         begun = [len(opening) for its in openings for opening in its]
         drafts = [self._draft(*one) for one in zip(written, begun, strict=True)]
         return [drafts[i * num : (i + 1) * num] for i in range(len(topics))]
+
+    def _openings(self, language: Language, prompt: "Prompt", topic: "Topic") -> list[list[int]]:
+        """What the pairs on a text begin with, in tokens: a beginning that it cannot answer is not
+        asked, and keeps its place."""
+        asked_for = zip(language.beginnings, prompt.beginnings, strict=True)
+        return [
+            *(
+                tokens if can_be_asked(beginning, topic.text, language.kinds) else self._none
+                for beginning, tokens in asked_for
+            ),
+            *(
+                [*self._tokenizer.encode(f" {pair.question}"), *self._signs.marker]
+                for pair in topic.again
+            ),
+        ]
 
     @property
     def _none(self) -> list[int]:

@@ -19,8 +19,16 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
 
-from learner.study_clauses import BE, ENDS, PARTICIPLE, POINTING, RELATIVE, as_within, is_telling
-from learner.study_clauses import up_to_end as shortened
+from learner.study_clauses import (
+    BE,
+    ENDS,
+    PARTICIPLE,
+    POINTING,
+    RELATIVE,
+    as_within,
+    is_telling,
+    up_to_end,
+)
 from learner.study_kinds import kind_of
 from learner.study_languages import Language
 from learner.study_pair import Pair
@@ -72,7 +80,11 @@ def _what_it_is(clause: str, asks: str, language: Language) -> Iterator[Pair]:
     found = COPULA.match(clause)
     if found is None or not _is_a_subject(found[1], language):
         return
-    subject, is_, said = found[1], found[2], shortened(found[3], language) or found[3]
+    subject, is_, said = found.groups()
+    if " " in said:
+        said = up_to_end(said, language)
+    if not said:
+        return
     it, answer = as_within(subject, language), f"{_capital(subject)} {is_} {said}."
     done = DONE.match(f"{said} ")
     first = said.split()[0]
@@ -121,7 +133,7 @@ def _what_it_does(clause: str, named: set[str], language: Language) -> Iterator[
         subject, behind = " ".join(words[:i]), words[i + 1 :]
         if not _is_an_object(behind, language):
             return
-        said = shortened(" ".join(words[i:]), language)
+        said = up_to_end(" ".join(words[i:]), language)
         if said and _is_a_subject(subject, language):
             it = as_within(subject, language)
             yield Pair(f"What does {it} {_plain(word)}?", f"{_capital(subject)} {said}.")

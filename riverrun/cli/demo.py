@@ -44,7 +44,7 @@ PLAIN_WIDTH = 120
     "--learn-within",
     "learn_within_s",
     type=click.FloatRange(1, 86_400),
-    default=360.0,
+    default=600.0,
     show_default=True,
     metavar="SECONDS",
     help="Ask again when the learner is at rest, after that time at the latest.",
