@@ -2,8 +2,8 @@
 
 A burst of new documents takes from what was learned before it, and a document as first told brings
 no answer back: answers came from its questions. So these are what a share of each step asks again,
-at intervals: an answer that was still known is asked for after twice as many steps as the last
-time, one that was lost in the very next step. What is kept costs little, and what goes comes back
+at intervals: what was just learned can wait a little, an answer that was still known is asked for
+after twice as many steps as the last time, one that was lost in the next step but one. What is kept costs little, and what goes comes back
 before it is gone. Of one question only the newest answer stays: what changed must not be rehearsed
 as it was.
 
@@ -34,8 +34,9 @@ from riverrun.errors import CheckpointError
 
 MOST_NOTES = 4096
 """About half a megabyte in each checkpoint; the oldest go."""
-FIRST_INTERVAL, GROWTH = 1, 2
-"""Steps from one time that a pair is asked to the next, and by how much they grow."""
+FIRST_INTERVAL, LOST_INTERVAL, GROWTH = 8, 2, 2
+"""Steps from one time that a pair is asked to the next: of one that was just learned, of one that
+was lost, and by how much the interval grows for one that is known."""
 
 
 class Note(msgspec.Struct):
@@ -104,7 +105,7 @@ class Notebook:
             note = self._notes.get(question_key(pair))
             if note is None or note.pair != pair:
                 continue
-            note.interval = GROWTH * note.interval if cost < self._target_loss else FIRST_INTERVAL
+            note.interval = GROWTH * note.interval if cost < self._target_loss else LOST_INTERVAL
             note.due_at = step + note.interval
 
     def snapshot(self, *, whole: bool) -> Snapshot:

@@ -133,7 +133,7 @@ class LearnerSettings(Section):
         le=0.9,
         description="Share of a step's examples that are study questions of documents that are due "
         "no more, at most: each comes back after twice as many steps as long as it is known, and "
-        "at once when it was lost; 0: none.",
+        "soon when it was lost; 0: none.",
     )
     max_due_documents: int = Field(
         10_000,

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from learner.notebook import FIRST_INTERVAL, GROWTH, MOST_NOTES, Notebook
+from learner.notebook import FIRST_INTERVAL, GROWTH, LOST_INTERVAL, MOST_NOTES, Notebook
 from learner.part import Snapshot
 from learner.seeds import random_for
 from learner.study_pair import Pair
@@ -46,12 +46,12 @@ def test_what_is_answered_otherwise_now_is_struck_out_in_whatever_words_it_stand
     assert all_of(notebook) == {elsewhere, OTHER}
 
 
-def test_what_was_known_waits_twice_as_long_each_time_and_what_was_lost_comes_next() -> None:
+def test_what_was_known_waits_twice_as_long_each_time_and_what_was_lost_comes_soon() -> None:
     notebook = notebook_of(OTHER)
     random = random_for(0, 0, "")
     costs = iter([0.1, 0.2, 0.0, 0.5, 0.1])
     asked_in = []
-    for step in range(1, 40):
+    for step in range(1, 200):
         for pair in notebook.draw(5, step, random):
             asked_in.append(step)
             notebook.asked({pair: next(costs, 9.0)}, step)
@@ -60,23 +60,24 @@ def test_what_was_known_waits_twice_as_long_each_time_and_what_was_lost_comes_ne
     waits = [b - a for a, b in pairwise(asked_in)]
     growing = [FIRST_INTERVAL * GROWTH**i for i in range(4)]
     assert asked_in[0] == FIRST_INTERVAL
-    assert waits == [*growing[1:4], FIRST_INTERVAL, growing[1]]
+    assert waits == [*growing[1:4], LOST_INTERVAL, GROWTH * LOST_INTERVAL]
 
 
 def test_those_that_wait_longest_come_first_and_strangers_change_nothing() -> None:
     notebook = notebook_of(OLD)
     notebook.write([OTHER], 5)
-    assert notebook.draw(2, 5, random_for(0, 0, "")) == [OLD]
+    due = FIRST_INTERVAL + 4
+    assert notebook.draw(2, due, random_for(0, 0, "")) == [OLD]
     notebook.asked({NEW: 0.0, Pair("Who else?", "Nobody."): 0.0}, 5)
     for seed in range(4):
-        assert notebook.draw(1, 6, random_for(seed, 0, "")) == [OLD]
-    assert set(notebook.draw(2, 6, random_for(0, 0, ""))) == {OLD, OTHER}
+        assert notebook.draw(1, due + 1, random_for(seed, 0, "")) == [OLD]
+    assert set(notebook.draw(2, due + 1, random_for(0, 0, ""))) == {OLD, OTHER}
 
 
 def test_an_answer_that_was_no_number_counts_as_lost() -> None:
     notebook = notebook_of(OLD)
     notebook.asked({OLD: float("nan")}, 3)
-    assert notebook.draw(1, 3 + FIRST_INTERVAL, random_for(0, 0, "")) == [OLD]
+    assert notebook.draw(1, 3 + LOST_INTERVAL, random_for(0, 0, "")) == [OLD]
 
 
 def test_the_same_seed_draws_the_same_and_a_restored_one_too() -> None:
@@ -85,11 +86,11 @@ def test_the_same_seed_draws_the_same_and_a_restored_one_too() -> None:
     notebook.write(pairs, 0)
     notebook.asked(dict.fromkeys(pairs[:20], 0.0), 1)
     other.restore([notebook.snapshot(whole=True)])
-    drawn = notebook.draw(5, 2, random_for(1, 2, "notebook"))
+    drawn = notebook.draw(5, FIRST_INTERVAL, random_for(1, 2, "notebook"))
     assert len(set(drawn)) == 5
     assert not set(drawn) & set(pairs[:20])
-    assert other.draw(5, 2, random_for(1, 2, "notebook")) == drawn
-    assert notebook.draw(5, 2, random_for(1, 3, "notebook")) != drawn
+    assert other.draw(5, FIRST_INTERVAL, random_for(1, 2, "notebook")) == drawn
+    assert notebook.draw(5, FIRST_INTERVAL, random_for(1, 3, "notebook")) != drawn
 
 
 def test_it_does_not_grow_without_end() -> None:
@@ -115,13 +116,15 @@ def test_of_two_wordings_that_are_answered_alike_the_plainer_one_stays() -> None
 
 
 def test_where_more_wait_than_are_asked_what_is_well_known_can_wait() -> None:
-    """Beside the longest wait in steps, one that is asked each step and waits for two is urgent."""
+    """One that waits for twice its short interval comes before one that waits for a long one's
+    half, however many steps that is."""
     notebook = notebook_of(OLD)
     for step in (1, 3, 7):
         notebook.asked({OLD: 0.0}, step)
     due_at = 7 + FIRST_INTERVAL * GROWTH**3
     notebook.write([OTHER], due_at + 1)
     random = random_for(0, 0, "")
-    assert notebook.draw(1, due_at + 1, random) == [OLD]
-    assert notebook.draw(1, due_at + 4, random) == [OTHER]
-    assert notebook.draw(2, due_at + 4, random) == [OTHER, OLD]
+    soon, late = due_at + 1, due_at + 1 + 2 * FIRST_INTERVAL
+    assert notebook.draw(1, soon, random) == [OLD]
+    assert notebook.draw(1, late, random) == [OTHER]
+    assert notebook.draw(2, late, random) == [OTHER, OLD]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from learner.framing import Framing
-from learner.notebook import Notebook
+from learner.notebook import FIRST_INTERVAL, Notebook
 from learner.recipe import Recipe
 from learner.rehearsal import NEVER_ASKED
 from learner.state import State
@@ -276,6 +276,8 @@ def recalling(tokenizer: Tokenizer) -> tuple[State, Stepper]:
     stepper.step(state, [])
     assert len(state.rehearsal) == 0
     assert len(state.notebook) == len(pairs)
+    # Until they may be asked again.
+    state.progress.step += FIRST_INTERVAL
     return state, stepper
 
 
