@@ -3,9 +3,9 @@
 A burst of new documents takes from what was learned before it, and a document as first told brings
 no answer back: answers came from its questions. So these are what a share of each step asks again,
 at intervals: what was just learned can wait a little, an answer that was still known is asked for
-after twice as many steps as the last time, one that was lost in the next step but one. What is kept costs little, and what goes comes back
-before it is gone. Of one question only the newest answer stays: what changed must not be rehearsed
-as it was.
+after twice as many steps as the last time, one that was lost in the next step but one. What is
+kept costs little, and what goes comes back before it is gone. Of one question only the newest
+answer stays: what changed must not be rehearsed as it was.
 
 A part of the state. Knows nothing of tokens; the step tells it what each answer cost. Called by
 `lesson.py` and `step.py`.
