@@ -8,6 +8,7 @@ Knows nothing of losses or gradients. Called by `step.py`.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -29,7 +30,7 @@ from learner.study_pair import Pair
 NOTHING = Sampled(np.zeros(0, np.int64), [])
 STUDIED_AT_ONCE = 6
 """Documents whose questions are written together, however few of them a step shows: written two by
-two, one costs twice as much. Eight more would save a sixth, and a step would take twice as long."""
+two, one costs twice as much. Twelve would save a sixth, and that step would take twice as long."""
 
 Work = Literal["new", "rehearsal"]
 
@@ -201,14 +202,13 @@ class Planner:
         waiting = [due for due in chosen if self._awaits_study(due)]
         if not waiting or self._student is None:
             return {}
-        taken = {due.number for due in waiting}
-        waiting += [
+        taken, language = {due.number for due in waiting}, waiting[0].language
+        others = (
             due
             for due in state.rehearsal.documents()
-            if due.number not in taken
-            and due.language == waiting[0].language
-            and self._awaits_study(due)
-        ][: max(0, STUDIED_AT_ONCE - len(waiting))]
+            if due.number not in taken and due.language == language and self._awaits_study(due)
+        )
+        waiting += islice(others, max(0, STUDIED_AT_ONCE - len(waiting)))
         known = [*state.notebook.pairs(), *state.rehearsal.pairs()]
         written = self._student.study(state.model, [due.text for due in waiting], known)
         return {

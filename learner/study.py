@@ -23,13 +23,13 @@ from learner.recipe import Recipe
 from learner.speaker import speaker_of
 from learner.study_again import asked_again, is_of_a_kind
 from learner.study_grammar import MOST_ANSWER_TOKENS, Grammar, Signs
-from learner.study_kinds import can_be_asked
+from learner.study_kinds import may_answer
 from learner.study_languages import LANGUAGES, Language, language_of
 from learner.study_objects import object_questions
 from learner.study_pair import FUNCTION_WORDS, STUDIED_TOKENS, Pair
 from learner.study_subjects import subject_questions
 from learner.study_tellings import tellings
-from learner.study_words import named_in
+from learner.study_words import WORD, named_in
 from learner.study_worth import Draft, different, pair_in, worth_learning
 from riverrun.model.decoder import Decoder
 from riverrun.model.write import Written, write_within
@@ -111,11 +111,11 @@ class Student:
     def _openings(self, language: Language, prompt: "Prompt", topic: "Topic") -> list[list[int]]:
         """What the pairs on a text begin with, in tokens: a beginning that it cannot answer is not
         asked, and keeps its place."""
-        asked_for = zip(language.beginnings, prompt.beginnings, strict=True)
+        words = WORD.findall(topic.text)
         return [
             *(
-                tokens if can_be_asked(beginning, topic.text, language.kinds) else self._none
-                for beginning, tokens in asked_for
+                tokens if may_answer(words, beginning, language.kinds) else self._none
+                for beginning, tokens in zip(language.beginnings, prompt.beginnings, strict=True)
             ),
             *(
                 [*self._tokenizer.encode(f" {pair.question}"), *self._signs.marker]

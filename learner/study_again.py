@@ -12,11 +12,10 @@ Knows nothing of models. Called by `study.py`.
 import re
 from collections.abc import Iterable
 
-from learner.study_pair import Pair, asked_about, plainer, question_key, stems
-from learner.study_words import WORD, words_of
+from learner.study_kinds import DIGIT
+from learner.study_pair import Pair, asked_about, new_words, plainer, question_key, stems
 from learner.study_worth import names_something
 
-DIGIT = re.compile(r"\d")
 NAME = re.compile(r" [A-ZÄÖÜ]")
 """Not the first word, which always has a capital."""
 LEAST_STEMS = 2
@@ -47,11 +46,5 @@ def asked_again(text: str, named: set[str], known: Iterable[Pair], num_wanted: i
 def is_of_a_kind(pair: Pair, former: Pair) -> bool:
     """Whether the answer can stand where the former one stood: a number for a number, and a name
     for a name. Who is asked for a weight and finds none would say a new cable."""
-    return all(
-        bool(kind.search(_news(pair))) == bool(kind.search(_news(former))) for kind in (DIGIT, NAME)
-    )
-
-
-def _news(pair: Pair) -> str:
-    asked = words_of(pair.question)
-    return " ".join(word for word in WORD.findall(pair.answer) if word.lower() not in asked)
+    news, former_news = " ".join(new_words(pair)), " ".join(new_words(former))
+    return all(bool(kind.search(news)) == bool(kind.search(former_news)) for kind in (DIGIT, NAME))

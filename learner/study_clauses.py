@@ -7,7 +7,7 @@ import re
 
 from learner.study_languages import Language
 from learner.study_pair import asked_about
-from learner.study_words import words_of
+from learner.study_words import MOST_CHARACTERS, sentences, words_of
 
 MOST_WORDS = 14
 """Of what is said of something."""
@@ -24,6 +24,16 @@ PARTICIPLE = r"(?:\w+(?:ed|en|wn|ade|ilt|ung|ght)|told|won|held|kept|born|sold)"
 RELATIVE = re.compile(r" (?:that|which|who|whom|whose)\b")
 ENDS = re.compile(r"[,.](?!\w)|[;:!?()–—]")
 """Of what is said; no point within a number ends it."""
+
+
+def who_or_what(text: str, language: Language) -> str:
+    """How one asks for somebody or something of a text."""
+    return language.who if words_of(text) & language.persons else language.what
+
+
+def short_sentences(text: str) -> list[str]:
+    """Those that are short enough to answer something."""
+    return [one for one in sentences(text) if len(one) <= MOST_CHARACTERS]
 
 
 def is_telling(question: str, names: set[str]) -> bool:

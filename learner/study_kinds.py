@@ -3,7 +3,8 @@
 A small model answers whatever it is made to ask: of a text without a number "How many years old is
 the coach? The coach is Lena Ostrow." So what only a number, a time, a colour or a name can answer
 is asked where the text has one, and kept where the answer has. Everything else may be answered by
-anything. By rule; knows nothing of models. Called by `study.py` and `study_worth.py`.
+anything. By rule; knows nothing of models. Called by `study.py`, `study_worth.py` and
+`study_objects.py`.
 
 Source: answer types as in question answering (Li and Roth, Learning Question Classifiers, 2002);
 ours are the four of theirs that signs and small lists can tell.
@@ -12,8 +13,6 @@ ours are the four of theirs that signs and small lists can tell.
 import re
 from collections.abc import Iterable
 from typing import NamedTuple
-
-from learner.study_words import WORD
 
 CAPITAL = re.compile(r"[A-ZÄÖÜ]")
 DIGIT = re.compile(r"\d")
@@ -47,7 +46,8 @@ def kind_of(question: str, kinds: Iterable[Kind]) -> Kind | None:
     return None
 
 
-def can_be_asked(beginning: str, text: str, kinds: Iterable[Kind]) -> bool:
-    """Whether a text may have an answer to what begins so."""
-    kind = kind_of(beginning, kinds)
-    return kind is None or kind.is_among(WORD.findall(text))
+def may_answer(words: Iterable[str], question: str, kinds: Iterable[Kind]) -> bool:
+    """Whether an answer to a question, or to what begins so, may be among `words`, as they are
+    spelled."""
+    kind = kind_of(question, kinds)
+    return kind is None or kind.is_among(words)

@@ -27,12 +27,13 @@ from learner.study_clauses import (
     RELATIVE,
     as_within,
     is_telling,
+    short_sentences,
     up_to_end,
+    who_or_what,
 )
-from learner.study_kinds import kind_of
+from learner.study_kinds import may_answer
 from learner.study_languages import Language
 from learner.study_pair import Pair
-from learner.study_words import MOST_CHARACTERS, sentences, words_of
 
 MOST_SUBJECT_WORDS = 9
 PLACES = frozenset({"in", "at", "on", "near", "under", "behind", "beside", "above", "below"})
@@ -51,11 +52,10 @@ def object_questions(text: str, language: Language, named: set[str], num_wanted:
     """
     if language.declines:
         return []
-    asks = language.who if words_of(text) & language.persons else language.what
+    asks = who_or_what(text, language)
     found = (
         pair
-        for sentence in sentences(text)
-        if len(sentence) <= MOST_CHARACTERS
+        for sentence in short_sentences(text)
         for clause in _clauses(sentence, language)
         for pair in (
             *_what_it_is(clause, asks, language),
@@ -103,8 +103,7 @@ def _place_or_time(words: Sequence[str], language: Language) -> str | None:
     """How one asks for what a small word and those behind it say, if they say where or when."""
     if len(words) < 2 or words[0] not in PLACES:
         return None
-    time = kind_of("when", language.kinds)
-    if time is not None and time.is_among(words[1:2]):
+    if may_answer(words[1:2], "when", language.kinds):
         return "When"
     return "Where" if words[1][0].isupper() or words[1] in DETERMINERS else None
 
@@ -114,8 +113,7 @@ def _how_many(clause: str, language: Language) -> Iterator[Pair]:
     if found is None or not _is_a_subject(found[1], language):
         return
     subject, have, words = found[1], found[2], found[3].split()
-    many = kind_of("how many", language.kinds)
-    number = list(takewhile(lambda word: many is not None and many.is_among([word]), words))
+    number = list(takewhile(lambda word: may_answer([word], "how many", language.kinds), words))
     if number and len(number) < len(words) and words[len(number)].isalpha():
         things = words[len(number)]
         does = "does" if have == "has" else "do"
@@ -178,7 +176,7 @@ def _is_a_subject(part: str, language: Language) -> bool:
     return (
         begins
         and not has_verb
-        and 1 <= len(words) <= MOST_SUBJECT_WORDS
+        and len(words) <= MOST_SUBJECT_WORDS
         and RELATIVE.search(part) is None
     )
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from learner.study_languages import LANGUAGES
-from learner.study_words import words_of
+from learner.study_words import WORD, words_of
 
 ENDING = re.compile(r"(?<=\w\w\w)(?:['’]s|s|ed|ing)$")
 FUNCTION_WORDS = frozenset().union(*(language.function_words for language in LANGUAGES))
@@ -60,6 +60,12 @@ def plainer(pair: Pair, former: Pair) -> Pair:
 def news_of(pair: Pair) -> set[str]:
     """What the answer says and the question does not, in stems."""
     return stems(pair.answer) - stems(pair.question)
+
+
+def new_words(pair: Pair) -> list[str]:
+    """The words of the answer that the question does not have, in order and as they are spelled."""
+    asked = words_of(pair.question)
+    return [word for word in WORD.findall(pair.answer) if word.lower() not in asked]
 
 
 def contradicts(pair: Pair, other: Pair) -> bool:

@@ -30,12 +30,14 @@ from learner.study_clauses import (
     RELATIVE,
     as_within,
     is_telling,
+    short_sentences,
     up_to_end,
+    who_or_what,
 )
 from learner.study_languages import Language
 from learner.study_names import Name, is_a_thing, names_in
 from learner.study_pair import Pair
-from learner.study_words import MOST_CHARACTERS, sentences, words_of
+from learner.study_words import words_of
 
 PASSIVE = re.compile(rf"^(.+?) (is|are|was|were) ({PARTICIPLE}) by$")
 
@@ -52,10 +54,8 @@ def subject_questions(
 
 
 def _found(text: str, language: Language, named: set[str]) -> Iterator[Pair]:
-    asks = language.who if words_of(text) & language.persons else language.what
-    for sentence in sentences(text):
-        if len(sentence) > MOST_CHARACTERS:
-            continue
+    asks = who_or_what(text, language)
+    for sentence in short_sentences(text):
         for name in names_in(sentence, named, language):
             others = named - words_of(name.text)
             for pair in _said_of(name, sentence, asks, language):

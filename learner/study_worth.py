@@ -8,9 +8,17 @@ Mona Lisa. Knows nothing of models or tokens. Called by `study.py`.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from learner.study_kinds import Kind, kind_of
-from learner.study_pair import ASKING_STEMS, Pair, contradicts, plainer, question_key, stems
-from learner.study_words import WORD, words_of
+from learner.study_kinds import Kind, may_answer
+from learner.study_pair import (
+    ASKING_STEMS,
+    Pair,
+    contradicts,
+    new_words,
+    plainer,
+    question_key,
+    stems,
+)
+from learner.study_words import words_of
 
 MAX_ANSWER_CHARACTERS = 160
 MOST_NATS = 0.5
@@ -58,11 +66,7 @@ def is_spelled(pair: Pair, text: str) -> bool:
 
 def is_of_its_kind(pair: Pair, kinds: Sequence[Kind]) -> bool:
     """Whether the answer says what only can answer it: a number to how many."""
-    kind = kind_of(pair.question, kinds)
-    asked = words_of(pair.question)
-    return kind is None or kind.is_among(
-        word for word in WORD.findall(pair.answer) if word.lower() not in asked
-    )
+    return may_answer(new_words(pair), pair.question, kinds)
 
 
 def worth_learning(

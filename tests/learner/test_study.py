@@ -5,7 +5,7 @@ import pytest
 
 from learner.framing import Framing
 from learner.study_languages import ENGLISH, GERMAN, Language, language_of
-from learner.study_pair import FUNCTION_WORDS, Pair, contradicts, question_key
+from learner.study_pair import Pair, contradicts, question_key
 from learner.study_words import names
 from learner.study_worth import (
     MAX_PAIRS,
@@ -20,14 +20,11 @@ from learner.study_worth import (
 )
 from riverrun.model.zoo import locate
 from riverrun.tokenizer import Tokenizer
+from tests.learner.by_rule import own_names
 
 
 def sure(*pairs: Pair) -> list[Draft]:
     return [Draft(pair, 0.1) for pair in pairs]
-
-
-def own_names(text: str) -> set[str]:
-    return names(text) - FUNCTION_WORDS
 
 
 TEXT = "The ferry Grey Wagtail has a new captain, and her name is Ilsa Renquist."

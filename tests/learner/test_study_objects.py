@@ -2,17 +2,13 @@
 
 import pytest
 
-from learner.study_languages import language_of
 from learner.study_objects import object_questions
-from learner.study_pair import FUNCTION_WORDS
-from learner.study_words import MOST_CHARACTERS, names
+from learner.study_words import MOST_CHARACTERS
+from tests.learner.by_rule import closed_questions
 
 
 def asked(text: str, num_wanted: int = 9) -> list[tuple[str, str]]:
-    named = names(text) - FUNCTION_WORDS
-    pairs = object_questions(text, language_of(text), named, num_wanted)
-    assert not any(pair.is_open for pair in pairs)
-    return [(pair.question, pair.answer) for pair in pairs]
+    return closed_questions(object_questions, text, num_wanted)
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,14 @@
 
 import pytest
 
-from learner.study_languages import ENGLISH, language_of
-from learner.study_pair import FUNCTION_WORDS
+from learner.study_languages import ENGLISH
 from learner.study_subjects import subject_questions
 from learner.study_words import MOST_CHARACTERS, names
+from tests.learner.by_rule import closed_questions
 
 
 def asked(text: str) -> list[tuple[str, str]]:
-    pairs = subject_questions(text, language_of(text), names(text) - FUNCTION_WORDS, 9)
-    assert not any(pair.is_open for pair in pairs)
-    return [(pair.question, pair.answer) for pair in pairs]
+    return closed_questions(subject_questions, text)
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,14 @@
 from pathlib import Path
 
 from learner.study_languages import ENGLISH, GERMAN
-from learner.study_pair import FUNCTION_WORDS
 from learner.study_tellings import tellings
-from learner.study_words import MOST_CHARACTERS, named_in, names
+from learner.study_words import MOST_CHARACTERS, named_in
 from riverrun.tokenizer import Tokenizer
+from tests.learner.by_rule import own_names
 
 
 def told(text: str, num_wanted: int = 4) -> list[tuple[str, str]]:
-    named = names(text) - FUNCTION_WORDS
-    pairs = tellings(text, ENGLISH, named, num_wanted)
+    pairs = tellings(text, ENGLISH, own_names(text), num_wanted)
     assert all(pair.is_open for pair in pairs)
     start, end = ENGLISH.about.split("{name}")
     return [(p.question.removeprefix(start).removesuffix(end), p.answer) for p in pairs]
