@@ -84,6 +84,33 @@ def chunks(
         yield group
 
 
+class Share(NamedTuple):
+    """What of a chunk one worker takes. places: of its texts, in the chunk."""
+
+    places: list[int]
+    texts: list[Text]
+    anchors: list[Anchor]
+
+
+def shares(texts: Sequence[Text], anchors: Sequence[Anchor], num: int) -> list[Share]:
+    """A chunk in at most `num` shares of about as many tokens, each in the chunk's order; none is
+    empty."""
+    every: list[Text | Anchor] = [*texts, *anchors]
+    lengths = [len(one.example.tokens) for one in every]
+    filled = [0] * min(num, len(every))
+    shared: list[list[int]] = [[] for _ in filled]
+    for i in sorted(range(len(every)), key=lambda i: -lengths[i]):
+        least = filled.index(min(filled))
+        shared[least].append(i)
+        filled[least] += lengths[i]
+    found = []
+    for its in map(sorted, shared):
+        places = [i for i in its if i < len(texts)]
+        held = [anchors[i - len(texts)] for i in its if i >= len(texts)]
+        found.append(Share(places, [texts[i] for i in places], held))
+    return found
+
+
 def build(
     prefix: Sequence[int],
     texts: Sequence[Text],

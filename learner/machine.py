@@ -11,6 +11,8 @@ import platform
 import msgspec
 import torch
 
+from learner import workers
+
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
     """capability: the instruction set that torch chose, or the GPU's name."""
@@ -23,8 +25,8 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def fix_arithmetic(num_threads: int) -> None:
-    """Let this thread's torch compute the same bits each time."""
-    torch.set_num_threads(num_threads)
+    """Let so many threads compute the same bits each time."""
+    workers.share_out(num_threads)
     torch.use_deterministic_algorithms(True)
     # It would also fill all fresh memory, which finds uninitialized reads, at a quarter of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -39,7 +41,7 @@ def this_machine(device: torch.device) -> Machine:
         torch=str(torch.__version__),
         device=device.type,
         capability=capability,
-        num_threads=torch.get_num_threads(),
+        num_threads=workers.num_threads(),
         processor=platform.machine(),
     )
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 import torch
 
+from learner import workers
 from learner.origin import Origin
 from learner.recipe import Recipe
 from riverrun.cache_dir import cache_dir
@@ -43,7 +44,7 @@ def shelf_of(weights: str, files: Mapping[str, str], seed: int, recipe: Recipe) 
         recipe.origin_top_k,
         recipe.precision,
         recipe.block_tokens,
-        torch.get_num_threads(),
+        workers.num_threads(),
         str(torch.__version__),
     )
     return cache_dir() / "origin" / hashlib.sha256(msgspec.json.encode(told)).hexdigest()[:16]

@@ -27,14 +27,16 @@ EVEN = 0.9
 """Share of rows that must be text for each example to have one of its own."""
 
 
-def lay_out(lengths: Sequence[int], row_tokens: int) -> list[list[int]]:
+def lay_out(lengths: Sequence[int], row_tokens: int, num_shared: int = 0) -> list[list[int]]:
     """Which example lies in which row, for rows of about `row_tokens`, evenly filled.
 
     Longest first into the row with most room, so a row may grow a little over; ties go to the
     lower index, so equal lengths give equal rows.
+
+    num_shared: tokens that each row begins with, computed once a row: few rows are cheaper then.
     """
     num_rows = max(1, math.ceil(sum(lengths) / row_tokens))
-    if sum(lengths) >= EVEN * max(lengths) * len(lengths):
+    if sum(lengths) >= EVEN * (num_shared + max(lengths)) * len(lengths):
         # As good as equal: a row for each wastes little, and causality alone keeps them apart.
         num_rows = len(lengths)
     rows: list[list[int]] = [[] for _ in range(num_rows)]
@@ -60,7 +62,7 @@ class Packed:
         device: torch.device,
     ) -> None:
         shared = list(prefix) if any(example.follows_prefix for example in examples) else []
-        rows = lay_out([len(example.tokens) for example in examples], row_tokens)
+        rows = lay_out([len(example.tokens) for example in examples], row_tokens, len(shared))
         width = len(shared) + max(sum(len(examples[i].tokens) for i in row) for row in rows)
         width = math.ceil(width / WIDTH) * WIDTH
         tokens_BT = np.zeros((len(rows), width), np.int64)

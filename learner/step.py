@@ -10,19 +10,16 @@ Knows nothing of Kafka, files or versions. Called by `loop.py` and, after a cras
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
-import torch
-
-from learner.answered import UNKNOWN_LOSS, Answered, answer_costs
+from learner.answered import UNKNOWN_LOSS, answer_costs
 from learner.arrival import Arrival, in_order, spans_of
-from learner.batch import Text, build, chunks
+from learner.batch import Text
 from learner.framing import Framing
+from learner.gradients import Gradients, Sums
 from learner.lesson import Lesson, Planner
 from learner.origin import Origin
 from learner.recipe import Recipe
 from learner.rehearsal import Retired
-from learner.replayed import Replayed
 from learner.seeds import random_for
 from learner.state import State
 from learner.step_report import StepReport
@@ -34,19 +31,6 @@ from learner.watch.surprise import Surprise
 
 NUM_KNOWN = 8
 """Examples of the memory that are tried where a step was not finite and replayed nothing."""
-
-
-class Sums(NamedTuple):
-    """Of all chunks: weighted loss, nats a document, mean divergence from the origin.
-
-    answers: of each text of a lesson that asks.
-    """
-
-    loss: float
-    nats: list[float]
-    divergence: float | None
-    replayed: Replayed
-    answers: list[Answered]
 
 
 class Stepper:
@@ -63,12 +47,12 @@ class Stepper:
     ) -> None:
         self.recipe = recipe
         self.framing = framing
-        self._is_mixed = recipe.precision == "bfloat16"
         self._seed = seed
         self._strategy = strategy
         self._watches = watches
         self._surprise = Surprise(framing, recipe)
         self._planner = Planner(recipe, seed, framing, strategy, origin)
+        self._gradients = Gradients(recipe, framing, strategy)
 
     def step(
         self,
@@ -88,7 +72,7 @@ class Stepper:
             return self._only_held_out(state, routing)
         lesson = self._planner.plan(state, routing.learned, state.progress.step + 1)
         self._strategy.begin(state, lesson)
-        sums = self._gradients(state, lesson, is_stopping)
+        sums = self._gradients.of(state, lesson, is_stopping)
         if sums is None:
             state.optimizer.forget_gradients()
             return None
@@ -128,39 +112,6 @@ class Stepper:
         for watch in self._watches:
             report.findings += watch.after_update(state, lesson, report)
         return report
-
-    def _gradients(
-        self, state: State, lesson: Lesson, is_stopping: Callable[[], bool]
-    ) -> Sums | None:
-        """Forward and backward, chunk by chunk; the gradients of all chunks add up."""
-        model = state.model
-        device = model.output_matrix.device
-        loss, divergence, num_anchored = 0.0, 0.0, 0
-        nats_by_owner = torch.zeros(len(lesson.shown) + 1, dtype=torch.float64, device=device)
-        replayed = Replayed()
-        answers: list[Answered] = []
-        asks = bool(lesson.recalled) or any(one.asked for one in lesson.shown)
-        for texts, anchors in chunks(lesson.texts, lesson.anchors, self.recipe.chunk_tokens):
-            if is_stopping():
-                return None
-            batch = build(self.framing.prefix, texts, anchors, self.recipe.row_tokens, device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=self._is_mixed):
-                losses = self._strategy.losses(model, batch)
-            losses.total.backward()  # type: ignore[no-untyped-call]
-            loss += float(losses.total.detach())
-            nats_by_owner.index_add_(0, batch.owners_N, losses.predictions_N.double())
-            replayed.see(batch, losses.predictions_N)
-            if asks:
-                lengths = [text.example.num_targets for text in texts]
-                answers += [
-                    Answered(float(one.max()), float(one.mean()))
-                    for one in torch.split(losses.predictions_N, lengths)
-                ]
-            if losses.divergences_M is not None:
-                divergence += float(losses.divergences_M.sum())
-                num_anchored += len(losses.divergences_M)
-        mean = divergence / num_anchored if num_anchored else None
-        return Sums(loss, nats_by_owner[:-1].tolist(), mean, replayed, answers)
 
     def _only_held_out(self, state: State, routing: Routing) -> StepReport:
         """A step without an update: its documents count, and are learned from by nobody."""

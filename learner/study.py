@@ -16,9 +16,11 @@ Called by `lesson.py`; knows nothing of passes or losses.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from importlib import resources
 from typing import NamedTuple
 
+from learner import workers
 from learner.recipe import Recipe
 from learner.speaker import speaker_of
 from learner.study_again import asked_again, is_of_a_kind
@@ -69,7 +71,7 @@ class Student:
         for language, prompt in self._prompts.items():
             its = [i for i, one in enumerate(languages) if one == language]
             topics = [self._topic(texts[i], known) for i in its]
-            drafts = self._drafts(speaker, language, prompt, topics)
+            drafts = workers.spread(partial(self._drafts, speaker, language, prompt), topics)
             num_own = len(prompt.beginnings)
             for i, topic, of_one in zip(its, topics, drafts, strict=True):
                 pairs[i] = chosen(topic, language, of_one[:num_own], of_one[num_own:])

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import torch
 
+from learner import workers
 from learner.assembly import Assembly
 from learner.checkpoint import path_of, steps_in
 from learner.checkpoint_file import Damaged, fit, read_checkpoint
@@ -189,7 +190,7 @@ class _Replay:
         """As many threads as wrote the journal: the bits depend on it."""
         if machine is None:
             return
-        torch.set_num_threads(machine.num_threads)
+        workers.share_out(machine.num_threads)
         changed = differences(machine, this_machine(self._device))
         if changed:
             log.warning("bits may differ, since %s", "; ".join(changed))

@@ -37,7 +37,7 @@ from learner.memory import Memory
 from learner.part import Part, Snapshot
 from learner.recipe import Recipe
 from learner.seeds import random_for, seed_of
-from learner.strategies.term import Said, Term
+from learner.strategies.term import Added, Said, Term
 from riverrun.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class AvalancheTerm(Term):
         self._own(agent)
         state.optimizer.forget_gradients()
 
-    def loss(self, batch: Batch, said: Said) -> Tensor | None:
+    def loss(self, batch: Batch, said: Said) -> Added | None:
         agent = self.agent
         share = float(batch.weights_N.sum()) if len(batch.weights_N) else 0.0
         if agent is None or share == 0.0 or not torch.is_grad_enabled():
@@ -113,7 +113,7 @@ class AvalancheTerm(Term):
             agent.call(event)
         added: Tensor = agent.loss - mean
         agent.forget()
-        return share * added if added.requires_grad else None
+        return Added(share * added) if added.requires_grad else None
 
     def before_update(self, state: "State", lesson: "Lesson") -> None:
         agent = self._agent(state)

@@ -22,7 +22,7 @@ from learner.batch import Batch
 from learner.losses import divergences
 from learner.memory import Extra, Memory, Placed
 from learner.recipe import Recipe
-from learner.strategies.term import Said, Term
+from learner.strategies.term import Added, Said, Term
 
 if TYPE_CHECKING:
     from learner.lesson import Lesson
@@ -54,7 +54,7 @@ class Dark(Term):
         self._is_news = lesson.work == "new"
         self._opinions = {}
 
-    def loss(self, batch: Batch, said: Said) -> Tensor | None:
+    def loss(self, batch: Batch, said: Said) -> Added | None:
         if self._is_news:
             self._note(batch, said.logits_NV.detach())
         assert self._memory is not None, "a step begins before its losses"
@@ -80,7 +80,7 @@ class Dark(Term):
             self._memory.stored(slots[has_opinion], IDS).to(device).long(),
             self._memory.stored(slots[has_opinion], LOGPROBS).to(device).float(),
         )
-        return self._weight * (kl_R * batch.weights_N[is_compared_N]).sum()
+        return Added(self._weight * (kl_R * batch.weights_N[is_compared_N]).sum())
 
     def remembered(self, state: "State", owner: int, placed: Placed) -> None:
         noted = self._opinions.get(owner, [])

@@ -14,13 +14,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
 from learner.batch import Batch, build
 from learner.losses import logits_at
 from learner.recipe import Recipe
-from learner.strategies.term import Said, Term
+from learner.strategies.term import Added, Said, Term
 from riverrun.errors import InvalidValue
 from riverrun.model.decoder import Decoder
 
@@ -33,6 +32,7 @@ class Distill(Term):
     """Raises InvalidValue for a recipe that averages nothing."""
 
     uses_memory = True
+    is_pure = True
 
     def __init__(self, recipe: Recipe, prefix: Sequence[int]) -> None:
         super().__init__(recipe, prefix)
@@ -51,7 +51,7 @@ class Distill(Term):
             self._student = state.model
             self._teacher = state.average.teacher(state.model)
 
-    def loss(self, batch: Batch, said: Said) -> Tensor | None:
+    def loss(self, batch: Batch, said: Said) -> Added | None:
         replayed = [text for text in batch.texts if text.slot is not None]
         if not replayed:
             return None
@@ -62,4 +62,4 @@ class Distill(Term):
             teacher_RV = logits_at(self._teacher, shown, anchored=False)[0].log_softmax(1)
         student_RV = said.logits_NV[batch.replayed_N].log_softmax(1)
         kl_R = F.kl_div(student_RV, teacher_RV, reduction="none", log_target=True).sum(1)
-        return self._weight * (kl_R * batch.weights_N[batch.replayed_N]).sum()
+        return Added(self._weight * (kl_R * batch.weights_N[batch.replayed_N]).sum())

@@ -9,20 +9,17 @@ instead of the new one, and against stored top-K instead of a second forward pas
 M anchored positions.
 """
 
-from torch import Tensor
-
 from learner.batch import Batch
 from learner.losses import divergences
-from learner.strategies.term import Said, Term
+from learner.strategies.term import Added, Said, Term
 
 
 class OriginAnchor(Term):
     uses_origin = True
+    is_pure = True
 
-    def loss(self, batch: Batch, said: Said) -> Tensor | None:
-        self.divergences_M = None
+    def loss(self, batch: Batch, said: Said) -> Added | None:
         if len(batch.anchor_sources_M) == 0:
             return None
         kl_M = divergences(said.logits_MV, batch.top_ids_MK, batch.top_logprobs_MK)
-        self.divergences_M = kl_M.detach()
-        return (kl_M * batch.anchor_weights_M).sum()
+        return Added((kl_M * batch.anchor_weights_M).sum(), kl_M.detach())

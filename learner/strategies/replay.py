@@ -9,3 +9,4 @@ from learner.strategies.term import Term
 
 class Replay(Term):
     uses_memory = True
+    is_pure = True

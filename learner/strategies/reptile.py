@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 
 class Reptile(Term):
+    is_pure = True
+
     def __init__(self, recipe: Recipe, prefix: Sequence[int]) -> None:
         super().__init__(recipe, prefix)
         self._interval = recipe.reptile_interval

@@ -41,6 +41,7 @@ class Strategy:
         every = self.terms.values()
         self.uses_memory = any(term.uses_memory for term in every)
         self.uses_origin = any(term.uses_origin for term in every)
+        self.is_pure = all(term.is_pure for term in every)
         self._parts = {name: t.part for name, t in self.terms.items() if t.part is not None}
 
     @property
@@ -62,10 +63,11 @@ class Strategy:
         divergences_M = None
         for term in self.terms.values():
             added = term.loss(batch, said)
-            if added is not None:
-                total = total + added
-            if term.divergences_M is not None:
-                divergences_M = term.divergences_M
+            if added is None:
+                continue
+            total = total + added.loss
+            if added.divergences_M is not None:
+                divergences_M = added.divergences_M
         return Losses(total, losses_N.detach(), divergences_M)
 
     def before_update(self, state: "State", lesson: "Lesson") -> None:

@@ -29,6 +29,13 @@ class Said(NamedTuple):
     logits_MV: Tensor
 
 
+class Added(NamedTuple):
+    """What a term adds to the loss. divergences_M: from the origin, of one that compares."""
+
+    loss: Tensor
+    divergences_M: Tensor | None = None
+
+
 class Term:
     """One idea; nothing of it does anything unless overridden.
 
@@ -36,12 +43,13 @@ class Term:
 
     uses_memory: whether a share of the step's examples comes from the replay memory.
     uses_origin: whether anchors from the origin memory are in the batch.
-    divergences_M: from the origin, of the last chunk; None of a term that does not compare.
+    is_pure: whether `loss` changes nothing and is a sum over positions, so that shares of a chunk
+    may be asked side by side.
     """
 
     uses_memory = False
     uses_origin = False
-    divergences_M: Tensor | None = None
+    is_pure = False
 
     def __init__(self, recipe: Recipe, prefix: Sequence[int]) -> None:
         """prefix: the framing's, for terms that run a model of their own."""
@@ -59,7 +67,7 @@ class Term:
     def begin(self, state: "State", lesson: "Lesson") -> None:
         """A step begins: nothing of it is computed yet."""
 
-    def loss(self, batch: Batch, said: Said) -> Tensor | None:
+    def loss(self, batch: Batch, said: Said) -> Added | None:
         """What is added to the loss; None for nothing."""
         del batch, said
         return None

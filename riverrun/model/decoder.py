@@ -192,7 +192,7 @@ class Decoder(nn.Module):
             if cache is not None:
                 raise InvalidValue("positions_BT", None, "a tensor whenever a cache is given")
             positions_BT = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)[None]
-        rotation = self.rotary.rotation(positions_BT, self.output_matrix.dtype)
+        rotation = self.rotary.rotation(positions_BT, self.model.embed_tokens.weight.dtype)
         hidden_BTD: Tensor = self.model(tokens_BT, Pass(rotation, cache))
         return hidden_BTD
 

@@ -234,8 +234,9 @@ class LearnerSettings(Section):
         0,
         ge=0,
         le=1024,
-        description="Threads of torch. 0: all cores, and one for `tiny`, whose products are too "
-        "small to share: a core stays free for serving.",
+        description="Threads that learn, each on its share of a step's examples; of more than four "
+        "each share has several. 0: all cores, and one for `tiny`, whose products are too small "
+        "to share: a core stays free for serving.",
     )
     nice: int | None = Field(
         None,

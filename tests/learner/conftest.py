@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from learner import workers
 from learner.journal import Journal
 from riverrun.tokenizer import Tokenizer
 from tests.learner import fakes
@@ -21,6 +22,13 @@ def _same_bits_each_time() -> Iterator[None]:
         torch.set_num_threads(1)
         torch.use_deterministic_algorithms(True)
         yield
+
+
+@pytest.fixture
+def two_workers() -> Iterator[None]:
+    workers.share_out(2)
+    yield
+    workers.share_out(1)
 
 
 @pytest.fixture(scope="session")

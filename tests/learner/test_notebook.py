@@ -5,7 +5,14 @@ from itertools import pairwise
 
 import pytest
 
-from learner.notebook import FIRST_INTERVAL, GROWTH, LOST_INTERVAL, MOST_NOTES, Notebook
+from learner.notebook import (
+    FIRST_INTERVAL,
+    GROWTH,
+    LOST_INTERVAL,
+    MOST_NOTES,
+    PATIENCE,
+    Notebook,
+)
 from learner.part import Snapshot
 from learner.seeds import random_for
 from learner.study_pair import Pair
@@ -61,6 +68,33 @@ def test_what_was_known_waits_twice_as_long_each_time_and_what_was_lost_comes_so
     growing = [FIRST_INTERVAL * GROWTH**i for i in range(4)]
     assert asked_in[0] == FIRST_INTERVAL
     assert waits == [*growing[1:4], LOST_INTERVAL, GROWTH * LOST_INTERVAL]
+
+
+def test_what_is_lost_each_time_is_asked_ever_less_until_it_is_known_once() -> None:
+    notebook = notebook_of(OTHER)
+    random = random_for(0, 0, "")
+    costs = iter([9.0] * 4 + [0.1, 9.0, 9.0, 9.0])
+    asked_in: list[int] = []
+    for step in range(1, 2000):
+        for pair in notebook.draw(5, step, random):
+            asked_in.append(step)
+            notebook.asked({pair: next(costs)}, step)
+        if len(asked_in) == 8:
+            break
+    waits = [b - a for a, b in pairwise(asked_in)]
+    leaping = [LOST_INTERVAL * PATIENCE**i for i in range(4)]
+    assert waits == [*leaping, GROWTH * leaping[-1], *leaping[:2]]
+
+
+def test_how_often_it_was_lost_is_kept() -> None:
+    notebook, again = notebook_of(OTHER), Notebook(TARGET)
+    notebook.asked({OTHER: 9.0}, 1)
+    again.restore([notebook.snapshot(whole=True)])
+    for one in (notebook, again):
+        one.asked({OTHER: 9.0}, 5)
+        due = 5 + PATIENCE * LOST_INTERVAL
+        assert one.draw(1, due - 1, random_for(0, 0, "")) == []
+        assert one.draw(1, due, random_for(0, 0, "")) == [OTHER]
 
 
 def test_those_that_wait_longest_come_first_and_strangers_change_nothing() -> None:

@@ -32,8 +32,9 @@ def added(run: Run, examples: list[Example] = OTHER) -> tuple[Tensor, dict[str, 
     """What the plugin adds to the loss of these examples, and the gradient of that alone."""
     batch = batch_of(run, examples)
     logits_NV, logits_MV = logits_at(run.state.model, batch, anchored=True)
-    loss = run.term.loss(batch, Said(logits_NV, logits_MV))
-    assert loss is not None
+    added_to = run.term.loss(batch, Said(logits_NV, logits_MV))
+    assert added_to is not None
+    loss = added_to.loss
     parameters = dict(run.state.model.named_parameters())
     grads = torch.autograd.grad(loss, list(parameters.values()))
     return loss.detach(), dict(zip(parameters, grads, strict=True))
