@@ -9,7 +9,7 @@ One number a process, as torch's own is: the bits of a step depend on it. Set by
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from itertools import pairwise
 from typing import TypeVar
@@ -35,7 +35,7 @@ class _Pool:
         return self._threads
 
     def resize(self, num_workers: int) -> None:
-        if self._threads is not None:
+        if self._threads is not None and num_workers != self.num_workers:
             self._threads.shutdown()
             self._threads = None
         self.num_workers = num_workers
@@ -61,28 +61,20 @@ def num_threads() -> int:
 
 
 def run(calls: Sequence[Callable[[], T]]) -> list[T]:
-    """What the calls give, in their order, side by side: call by call in turn to the workers.
+    """What the calls give, in their order: the first one in the caller's thread, the others beside
+    it. More calls than workers wait for their turn.
 
     Raises what the first of them raised, when all have ended. Whatever torch keeps for each thread
-    (autocast, whether gradients are recorded) a call has to set for itself.
+    (autocast, whether gradients are recorded) a call has to set for itself. Not from within a call.
     """
     if _pool.num_workers == 1 or len(calls) < 2:
         return [call() for call in calls]
-    num = _pool.num_workers
-
-    def mine(first: int) -> list[T]:
-        return [call() for call in calls[first::num]]
-
-    others = [_pool.threads().submit(mine, first) for first in range(1, min(num, len(calls)))]
+    others = [_pool.threads().submit(call) for call in calls[1:]]
     try:
-        found = [mine(0)]
+        first = calls[0]()
     finally:
-        failures = [one.exception() for one in others]
-    for failure in failures:
-        if failure is not None:
-            raise failure
-    found += [one.result() for one in others]
-    return [found[i % num][i // num] for i in range(len(calls))]
+        wait(others)
+    return [first, *(one.result() for one in others)]
 
 
 def spread(call: Callable[[Sequence[S]], Sequence[T]], items: Sequence[S]) -> list[T]:
