@@ -10,7 +10,6 @@ from learner.notebook import (
     GROWTH,
     LOST_INTERVAL,
     MOST_NOTES,
-    PATIENCE,
     Notebook,
 )
 from learner.part import Snapshot
@@ -70,29 +69,29 @@ def test_what_was_known_waits_twice_as_long_each_time_and_what_was_lost_comes_so
     assert waits == [*growing[1:4], LOST_INTERVAL, GROWTH * LOST_INTERVAL]
 
 
-def test_what_is_lost_each_time_is_asked_ever_less_until_it_is_known_once() -> None:
+def test_what_was_never_known_is_asked_ever_less_and_once_it_was_known_soon() -> None:
     notebook = notebook_of(OTHER)
     random = random_for(0, 0, "")
-    costs = iter([9.0] * 4 + [0.1, 9.0, 9.0, 9.0])
+    costs = iter([9.0, 9.0, 0.1, 9.0, 9.0, 9.0])
     asked_in: list[int] = []
     for step in range(1, 2000):
         for pair in notebook.draw(5, step, random):
             asked_in.append(step)
             notebook.asked({pair: next(costs)}, step)
-        if len(asked_in) == 8:
+        if len(asked_in) == 6:
             break
     waits = [b - a for a, b in pairwise(asked_in)]
-    leaping = [LOST_INTERVAL * PATIENCE**i for i in range(4)]
-    assert waits == [*leaping, GROWTH * leaping[-1], *leaping[:2]]
+    growing = [FIRST_INTERVAL * GROWTH**i for i in range(1, 4)]
+    assert waits == [*growing, LOST_INTERVAL, LOST_INTERVAL]
 
 
-def test_how_often_it_was_lost_is_kept() -> None:
+def test_whether_it_was_known_is_kept() -> None:
     notebook, again = notebook_of(OTHER), Notebook(TARGET)
-    notebook.asked({OTHER: 9.0}, 1)
+    notebook.asked({OTHER: 0.1}, 1)
     again.restore([notebook.snapshot(whole=True)])
     for one in (notebook, again):
         one.asked({OTHER: 9.0}, 5)
-        due = 5 + PATIENCE * LOST_INTERVAL
+        due = 5 + LOST_INTERVAL
         assert one.draw(1, due - 1, random_for(0, 0, "")) == []
         assert one.draw(1, due, random_for(0, 0, "")) == [OTHER]
 
@@ -110,6 +109,7 @@ def test_those_that_wait_longest_come_first_and_strangers_change_nothing() -> No
 
 def test_an_answer_that_was_no_number_counts_as_lost() -> None:
     notebook = notebook_of(OLD)
+    notebook.asked({OLD: 0.1}, 2)
     notebook.asked({OLD: float("nan")}, 3)
     assert notebook.draw(1, 3 + LOST_INTERVAL, random_for(0, 0, "")) == [OLD]
 

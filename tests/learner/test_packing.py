@@ -2,7 +2,7 @@
 
 import torch
 
-from learner.batch import Anchor, Text, build, chunks
+from learner.batch import Anchor, Text, build, chunks, shares
 from learner.framing import Example
 from learner.losses import logits_at, prediction_losses
 from learner.packing import lay_out
@@ -50,6 +50,36 @@ def test_every_example_lies_in_exactly_one_row() -> None:
     assert sorted(index for row in rows for index in row) == list(range(len(lengths)))
     filled = [sum(lengths[i] for i in row) for row in rows]
     assert max(filled) - min(filled) <= max(lengths)
+
+
+def test_equal_lengths_have_rows_of_their_own_unless_each_would_repeat_a_long_beginning() -> None:
+    lengths = [45] * 7
+    assert len(lay_out(lengths, 512)) == 7
+    assert len(lay_out(lengths, 512, num_shared=24)) == 1
+    assert len(lay_out(lengths, 128, num_shared=24)) == 3
+    assert len(lay_out(lengths, 512, num_shared=2)) == 7
+
+
+def test_shares_are_even_and_keep_everything_in_order() -> None:
+    texts = [Text(example, 1.0, i) for i, example in enumerate(EXAMPLES)]
+    kept = torch.zeros(3, 2)
+    anchors = [Anchor(example, 1.0, kept, kept) for example in EXAMPLES[:2]]
+    longest = max(len(example.tokens) for example in EXAMPLES)
+    for num in (1, 2, 3, 100):
+        found = shares(texts, anchors, num)
+        assert len(found) == min(num, len(texts) + len(anchors))
+        places = [place for share in found for place in share.places]
+        assert sorted(places) == list(range(len(texts)))
+        assert all(share.places == sorted(share.places) for share in found)
+        assert all(share.texts == [texts[i] for i in share.places] for share in found)
+        assert sum(len(share.anchors) for share in found) == len(anchors)
+        filled = [
+            sum(len(one.example.tokens) for one in [*share.texts, *share.anchors])
+            for share in found
+        ]
+        assert min(filled) > 0
+        assert max(filled) - min(filled) <= longest
+    assert shares(texts, anchors, 1)[0] == (list(range(len(texts))), texts, anchors)
 
 
 def test_chunks_keep_every_text_and_anchor_once_and_in_order() -> None:
