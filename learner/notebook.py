@@ -3,10 +3,9 @@
 A burst of new documents takes from what was learned before it, and a document as first told brings
 no answer back: answers came from its questions. So these are what a share of each step asks again,
 at intervals: what was just learned can wait a little, an answer that was still known is asked for
-after twice as many steps as the last time, and one that was lost in the next step but one. One that
-was never known has nothing to lose, and waits as if it were. What is kept costs little, and what
-goes comes back before it is gone. Of one question only the newest answer stays: what changed must
-not be rehearsed as it was.
+after twice as many steps as the last time, one that was lost in the next step but one. What is
+kept costs little, and what goes comes back before it is gone. Of one question only the newest
+answer stays: what changed must not be rehearsed as it was.
 
 A part of the state. Knows nothing of tokens; the step tells it what each answer cost. Called by
 `lesson.py` and `step.py`.
@@ -37,20 +36,15 @@ MOST_NOTES = 4096
 """About half a megabyte in each checkpoint; the oldest go."""
 FIRST_INTERVAL, LOST_INTERVAL, GROWTH = 8, 2, 2
 """Steps from one time that a pair is asked to the next: of one that was just learned, of one that
-was lost, and by how much the interval grows for any other. A fifth of a burst's pairs are never
-learned: asked every other step they would leave no room for what was."""
+was lost, and by how much the interval grows for one that is known."""
 
 
 class Note(msgspec.Struct):
-    """A pair, the steps to wait after it was asked, the first step in which it may be.
-
-    was_known: whether its answer was known when it was asked, once at least.
-    """
+    """A pair, the steps to wait after it was asked, and the first step in which it may be."""
 
     pair: Pair
     interval: int
     due_at: int
-    was_known: bool = False
 
 
 class Notebook:
@@ -111,10 +105,7 @@ class Notebook:
             note = self._notes.get(question_key(pair))
             if note is None or note.pair != pair:
                 continue
-            is_known = cost < self._target_loss
-            is_lost = note.was_known and not is_known
-            note.interval = LOST_INTERVAL if is_lost else GROWTH * note.interval
-            note.was_known |= is_known
+            note.interval = GROWTH * note.interval if cost < self._target_loss else LOST_INTERVAL
             note.due_at = step + note.interval
 
     def snapshot(self, *, whole: bool) -> Snapshot:

@@ -5,13 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from learner.notebook import (
-    FIRST_INTERVAL,
-    GROWTH,
-    LOST_INTERVAL,
-    MOST_NOTES,
-    Notebook,
-)
+from learner.notebook import FIRST_INTERVAL, GROWTH, LOST_INTERVAL, MOST_NOTES, Notebook
 from learner.part import Snapshot
 from learner.seeds import random_for
 from learner.study_pair import Pair
@@ -69,33 +63,6 @@ def test_what_was_known_waits_twice_as_long_each_time_and_what_was_lost_comes_so
     assert waits == [*growing[1:4], LOST_INTERVAL, GROWTH * LOST_INTERVAL]
 
 
-def test_what_was_never_known_is_asked_ever_less_and_once_it_was_known_soon() -> None:
-    notebook = notebook_of(OTHER)
-    random = random_for(0, 0, "")
-    costs = iter([9.0, 9.0, 0.1, 9.0, 9.0, 9.0])
-    asked_in: list[int] = []
-    for step in range(1, 2000):
-        for pair in notebook.draw(5, step, random):
-            asked_in.append(step)
-            notebook.asked({pair: next(costs)}, step)
-        if len(asked_in) == 6:
-            break
-    waits = [b - a for a, b in pairwise(asked_in)]
-    growing = [FIRST_INTERVAL * GROWTH**i for i in range(1, 4)]
-    assert waits == [*growing, LOST_INTERVAL, LOST_INTERVAL]
-
-
-def test_whether_it_was_known_is_kept() -> None:
-    notebook, again = notebook_of(OTHER), Notebook(TARGET)
-    notebook.asked({OTHER: 0.1}, 1)
-    again.restore([notebook.snapshot(whole=True)])
-    for one in (notebook, again):
-        one.asked({OTHER: 9.0}, 5)
-        due = 5 + LOST_INTERVAL
-        assert one.draw(1, due - 1, random_for(0, 0, "")) == []
-        assert one.draw(1, due, random_for(0, 0, "")) == [OTHER]
-
-
 def test_those_that_wait_longest_come_first_and_strangers_change_nothing() -> None:
     notebook = notebook_of(OLD)
     notebook.write([OTHER], 5)
@@ -109,7 +76,6 @@ def test_those_that_wait_longest_come_first_and_strangers_change_nothing() -> No
 
 def test_an_answer_that_was_no_number_counts_as_lost() -> None:
     notebook = notebook_of(OLD)
-    notebook.asked({OLD: 0.1}, 2)
     notebook.asked({OLD: float("nan")}, 3)
     assert notebook.draw(1, 3 + LOST_INTERVAL, random_for(0, 0, "")) == [OLD]
 
