@@ -18,7 +18,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -142,16 +141,7 @@ def timed(step_once: Callable[[], None], device: torch.device) -> Seconds:
     return Seconds(time.perf_counter() - began, time.process_time() - cpu_began)
 
 
-@contextmanager
-def torch_has_all_threads() -> Iterator[None]:
-    """Where our own step would give each worker some."""
-    of_each = torch.get_num_threads()
-    torch.set_num_threads(workers.num_threads())
-    yield
-    torch.set_num_threads(of_each)
-
-
-@torch_has_all_threads()
+@workers.undivided()
 def bare_step(bare: Assembly, batches: list[Batch], recipe: Recipe) -> None:
     """Forward, backward, update."""
     state: State = bare.state

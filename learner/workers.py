@@ -8,8 +8,9 @@ So torch has one thread in each worker, up to MOST_WORKERS of them.
 One number a process, as torch's own is: the bits of a step depend on it. Set by `machine.py`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
 from typing import TypeVar
@@ -58,6 +59,17 @@ def num_workers() -> int:
 def num_threads() -> int:
     """Of all workers."""
     return _pool.num_workers * torch.get_num_threads()
+
+
+@contextmanager
+def undivided() -> Iterator[None]:
+    """Work that cannot be parted: the caller's torch has the threads of all workers meanwhile."""
+    of_each = torch.get_num_threads()
+    torch.set_num_threads(num_threads())
+    try:
+        yield
+    finally:
+        torch.set_num_threads(of_each)
 
 
 def run(calls: Sequence[Callable[[], T]]) -> list[T]:

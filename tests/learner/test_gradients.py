@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
+import torch
 from msgspec.structs import replace
 
 from learner import workers
-from learner.batch import Text
+from learner.batch import Batch, Text
 from learner.checkpoint import Checkpoints
 from learner.framing import Example
 from learner.gradients import Gradients, Sums
@@ -14,7 +15,9 @@ from learner.lesson import Lesson, Shown
 from learner.recipe import Recipe
 from learner.state import State
 from learner.strategies.registry import strategy_of
+from learner.strategies.strategy import Losses, Strategy
 from learner.study_pair import Pair
+from riverrun.model.decoder import Decoder
 from riverrun.tokenizer import Tokenizer
 from tests.learner import fakes
 
@@ -104,9 +107,19 @@ def test_a_killed_run_of_two_workers_goes_on_bit_for_bit(
 
 
 @pytest.mark.usefixtures("two_workers")
-def test_a_strategy_that_notes_what_it_sees_sees_a_chunk_as_a_whole(tokenizer: Tokenizer) -> None:
+def test_a_strategy_that_notes_what_it_sees_sees_a_chunk_as_a_whole_with_all_threads(
+    tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recipe = recipe_of(strategy="replay+dark")
-    by_two = learned(tokenizer, recipe, state_of(recipe), 1, STEPS)
-    workers.share_out(1)
-    by_one = learned(tokenizer, recipe, state_of(recipe), 1, STEPS)
-    assert fakes.bits(by_two) == fakes.bits(by_one)
+    seen: list[tuple[int, int]] = []
+    losses = Strategy.losses
+
+    def watched(self: Strategy, model: Decoder, batch: Batch) -> Losses:
+        seen.append((len(batch.texts), torch.get_num_threads()))
+        return losses(self, model, batch)
+
+    monkeypatch.setattr(Strategy, "losses", watched)
+    sums = sums_of(tokenizer, recipe)
+    assert seen == [(len(LENGTHS), 2)]
+    assert torch.get_num_threads() == 1
+    assert len(sums.answers) == len(LENGTHS)
