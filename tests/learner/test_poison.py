@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from learner.batch import Batch
+from learner.gradients import Gradients
 from learner.step import Stepper
 from learner.strategies.strategy import Losses, Strategy
 from riverrun.model.decoder import Decoder
@@ -146,7 +147,9 @@ class Spoiled(Strategy):
 
 
 def spoil(stepper: Stepper) -> Stepper:
-    stepper._strategy = Spoiled(stepper._strategy.terms)
+    spoiled = Spoiled(stepper._strategy.terms)
+    stepper._strategy = spoiled
+    stepper._gradients = Gradients(stepper.recipe, stepper.framing, spoiled)
     return stepper
 
 
