@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from learner.framing import Example
-from learner.packing import Packed, Places
+from learner.packing import Packed, Places, evenly
 
 
 class Text(NamedTuple):
@@ -97,14 +97,8 @@ def shares(texts: Sequence[Text], anchors: Sequence[Anchor], num: int) -> list[S
     empty."""
     every: list[Text | Anchor] = [*texts, *anchors]
     lengths = [len(one.example.tokens) for one in every]
-    filled = [0] * min(num, len(every))
-    shared: list[list[int]] = [[] for _ in filled]
-    for i in sorted(range(len(every)), key=lambda i: -lengths[i]):
-        least = filled.index(min(filled))
-        shared[least].append(i)
-        filled[least] += lengths[i]
     found = []
-    for its in map(sorted, shared):
+    for its in map(sorted, evenly(lengths, min(num, len(every)))):
         places = [i for i in its if i < len(texts)]
         held = [anchors[i - len(texts)] for i in its if i >= len(texts)]
         found.append(Share(places, [texts[i] for i in places], held))

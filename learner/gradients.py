@@ -49,7 +49,6 @@ class Gradients:
         self._is_mixed = recipe.precision == "bfloat16"
         self._framing = framing
         self._strategy = strategy
-        self._is_divisible = strategy.is_pure
         self._copies: WorkingCopies | None = None
 
     def of(self, state: State, lesson: Lesson, is_stopping: Callable[[], bool]) -> Sums | None:
@@ -71,7 +70,7 @@ class Gradients:
                 partial(self._share, decoder, share.texts, share.anchors)
                 for decoder, share in zip(copies.decoders, divided, strict=False)
             ]
-            with nullcontext() if self._is_divisible else workers.undivided():
+            with nullcontext() if self._strategy.is_pure else workers.undivided():
                 found = workers.run(calls)
             copies.hand_over()
             answered: dict[int, Answered] = {}
@@ -100,8 +99,8 @@ class Gradients:
         return batch, losses._replace(total=losses.total.detach())
 
     def _copies_of(self, model: Decoder) -> WorkingCopies:
-        on_processor = model.output_matrix.device.type == "cpu"
-        num = workers.num_workers() if self._is_divisible and on_processor else 1
+        is_divisible = self._strategy.is_pure and model.output_matrix.device.type == "cpu"
+        num = workers.num_workers() if is_divisible else 1
         copies = self._copies
         if copies is None or copies.model is not model or len(copies.decoders) != num:
             self._copies = copies = WorkingCopies(model, num, is_mixed=self._is_mixed)

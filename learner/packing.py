@@ -28,10 +28,7 @@ EVEN = 0.9
 
 
 def lay_out(lengths: Sequence[int], row_tokens: int, num_shared: int = 0) -> list[list[int]]:
-    """Which example lies in which row, for rows of about `row_tokens`, evenly filled.
-
-    Longest first into the row with most room, so a row may grow a little over; ties go to the
-    lower index, so equal lengths give equal rows.
+    """Which example lies in which row, for rows of about `row_tokens` or a little more.
 
     num_shared: tokens that each row begins with, computed once a row: few rows are cheaper then.
     """
@@ -39,13 +36,19 @@ def lay_out(lengths: Sequence[int], row_tokens: int, num_shared: int = 0) -> lis
     if sum(lengths) >= EVEN * (num_shared + max(lengths)) * len(lengths):
         # As good as equal: a row for each wastes little, and causality alone keeps them apart.
         num_rows = len(lengths)
-    rows: list[list[int]] = [[] for _ in range(num_rows)]
-    room = [(0, row) for row in range(num_rows)]
+    return [row for row in evenly(lengths, num_rows) if row]
+
+
+def evenly(lengths: Sequence[int], num_groups: int) -> list[list[int]]:
+    """Indices in groups that are about as long: longest first into the group with most room; ties
+    go to the lower index, so equal lengths give equal groups."""
+    groups: list[list[int]] = [[] for _ in range(num_groups)]
+    room = [(0, group) for group in range(num_groups)]
     for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        filled, row = heapq.heappop(room)
-        rows[row].append(index)
-        heapq.heappush(room, (filled + lengths[index], row))
-    return [row for row in rows if row]
+        filled, group = heapq.heappop(room)
+        groups[group].append(index)
+        heapq.heappush(room, (filled + lengths[index], group))
+    return groups
 
 
 class Packed:

@@ -71,9 +71,11 @@ def stepper(
     return Stepper(recipe, 7, framing, strategy, origin or Origin.empty(), watches)
 
 
-def learn(tokenizer: Tokenizer, state: State, first: int, last: int) -> State:
+def learn(
+    tokenizer: Tokenizer, state: State, first: int, last: int, recipe: Recipe = RECIPE
+) -> State:
     """Steps `first` to `last`: two in three on new text."""
-    made = stepper(tokenizer)
+    made = stepper(tokenizer, recipe)
     for i in range(first, last + 1):
         is_new = i % 3 or not len(state.rehearsal)
         assert made.step(state, [arrival(i)] if is_new else []) is not None

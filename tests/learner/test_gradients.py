@@ -1,14 +1,11 @@
 """A step's passes, by one worker or two: the same losses, and the same bits each time."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from msgspec.structs import replace
 
 from learner import workers
 from learner.batch import Batch, Text
-from learner.checkpoint import Checkpoints
 from learner.framing import Example
 from learner.gradients import Gradients, Sums
 from learner.lesson import Lesson, Shown
@@ -28,14 +25,6 @@ LENGTHS = (20, 3, 9, 14, 5)
 
 def recipe_of(precision: str = "float32", strategy: str = "replay") -> Recipe:
     return replace(fakes.RECIPE, precision=precision, strategy=strategy)
-
-
-def learned(tokenizer: Tokenizer, recipe: Recipe, state: State, first: int, last: int) -> State:
-    stepper = fakes.stepper(tokenizer, recipe)
-    for i in range(first, last + 1):
-        is_new = i % 3 or not len(state.rehearsal)
-        assert stepper.step(state, [fakes.arrival(i)] if is_new else []) is not None
-    return state
 
 
 def state_of(recipe: Recipe) -> State:
@@ -82,28 +71,14 @@ def test_two_workers_learn_what_one_does_and_the_same_bits_each_time(
     tokenizer: Tokenizer, precision: str
 ) -> None:
     recipe = recipe_of(precision)
-    first, again = (learned(tokenizer, recipe, state_of(recipe), 1, STEPS) for _ in range(2))
+    first, again = (fakes.learn(tokenizer, state_of(recipe), 1, STEPS, recipe) for _ in range(2))
     assert fakes.bits(first) == fakes.bits(again)
     workers.share_out(1)
-    alone = learned(tokenizer, recipe, state_of(recipe), 1, STEPS)
+    alone = fakes.learn(tokenizer, state_of(recipe), 1, STEPS, recipe)
     changes = {
         n: (first.model.get_parameter(n) - p).abs().max() for n, p in alone.model.named_parameters()
     }
     assert 0 < max(changes.values()) < 0.1 * recipe.lr * STEPS
-
-
-@pytest.mark.usefixtures("two_workers")
-def test_a_killed_run_of_two_workers_goes_on_bit_for_bit(
-    tmp_path: Path, tokenizer: Tokenizer
-) -> None:
-    recipe = recipe_of("bfloat16")
-    whole, killed, restarted = (state_of(recipe) for _ in range(3))
-    learned(tokenizer, recipe, whole, 1, STEPS)
-    learned(tokenizer, recipe, killed, 1, 5)
-    Checkpoints(tmp_path, 2).write(killed, fakes.identity(recipe))
-    assert Checkpoints(tmp_path, 2).restore_newest(restarted, fakes.identity(recipe))
-    learned(tokenizer, recipe, restarted, 6, STEPS)
-    assert fakes.bits(restarted) == fakes.bits(whole)
 
 
 @pytest.mark.usefixtures("two_workers")

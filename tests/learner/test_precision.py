@@ -9,6 +9,7 @@ import pytest
 import torch
 from msgspec.structs import replace
 
+from learner import workers
 from learner.checkpoint import Checkpoints
 from learner.recipe import Recipe
 from learner.state import State
@@ -64,10 +65,12 @@ def test_mixed_precision_learns_as_float32_does_and_not_the_same_bits(tokenizer:
         assert not torch.equal(moved, moved.bfloat16().float()), name
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.usefixtures("two_workers")
+@pytest.mark.parametrize(("optimizer", "num_workers"), [("adamw", 1), ("muon", 1), ("adamw", 2)])
 def test_a_killed_run_in_mixed_precision_goes_on_bit_for_bit(
-    tmp_path: Path, tokenizer: Tokenizer, optimizer: str
+    tmp_path: Path, tokenizer: Tokenizer, optimizer: str, num_workers: int
 ) -> None:
+    workers.share_out(num_workers)
     recipe = recipe_of("bfloat16", optimizer)
     whole, killed, restarted = (fakes.state(recipe) for _ in range(3))
     learn(tokenizer, whole, recipe, 1, STEPS)
