@@ -18,7 +18,7 @@ from riverrun.errors import CheckpointError
 from riverrun.model.decoder import Decoder
 from riverrun.workspace import replace_file
 
-FORMAT = 6
+FORMAT = 7
 """Of checkpoints and journal, and of what a step makes of them. Any other is refused."""
 FILE = "identity.json"
 

@@ -5,8 +5,9 @@ heart (0.3 nats a token) and answered six of their questions. So before a docume
 the model writes questions from fixed beginnings, and their answers, with the text in its context;
 rehearsal then shows some of them in the form in which users ask. They are written within the
 words of the text (`study_grammar.py`), and kept where the text bears them out (`study_worth.py`).
-Beside them stand questions for the subjects of its sentences and open ones, both by rule, and what
-was asked of earlier documents on the same matter.
+Beside them stand questions for the subjects of its sentences, for what is said of them, both in
+the other voice too, and open ones, all by rule; and what was asked of earlier documents on the same
+matter, whose words an answer takes that says the same (`study_agree.py`).
 
 Source: Knowledge-Instruct (arXiv 2504.05571) and SEAL (2506.10943), which ask large models and
 train on everything; ours asks the model itself, greedily, and keeps what the text bears out.
@@ -24,6 +25,7 @@ from learner import workers
 from learner.recipe import Recipe
 from learner.speaker import speaker_of
 from learner.study_again import asked_again, is_of_a_kind
+from learner.study_agree import Agreed
 from learner.study_grammar import MOST_ANSWER_TOKENS, Grammar, Signs
 from learner.study_kinds import may_answer
 from learner.study_languages import LANGUAGES, Language, language_of
@@ -31,6 +33,7 @@ from learner.study_objects import object_questions
 from learner.study_pair import FUNCTION_WORDS, STUDIED_TOKENS, Pair
 from learner.study_subjects import subject_questions
 from learner.study_tellings import tellings
+from learner.study_voices import voice_questions
 from learner.study_words import WORD, named_in
 from learner.study_worth import Draft, different, pair_in, worth_learning
 from riverrun.model.decoder import Decoder
@@ -43,7 +46,7 @@ ENOUGH_PAIRS = 4
 """Of one document, with open questions where its own are fewer."""
 MAX_AGAIN = 2
 """Of questions of other documents that one answers too."""
-MAX_SUBJECTS = MAX_OBJECTS = 2
+MAX_SUBJECTS = MAX_OBJECTS = MAX_VOICES = 2
 """Of questions by rule, which come first: what they say is what the text says."""
 MOST_CLOSED = 5
 """Of one document, before open ones."""
@@ -66,6 +69,7 @@ class Student:
         known: what is asked of other documents, oldest first.
         """
         speaker = speaker_of(model, self._recipe)
+        agreed = Agreed(known)
         pairs: list[list[Pair]] = [[] for _ in texts]
         languages = [language_of(text) for text in texts]
         for language, prompt in self._prompts.items():
@@ -75,7 +79,7 @@ class Student:
             num_own = len(prompt.beginnings)
             for i, topic, of_one in zip(its, topics, drafts, strict=True):
                 pairs[i] = chosen(topic, language, of_one[:num_own], of_one[num_own:])
-        return pairs
+        return [agreed.take(its) for its in pairs]
 
     def _topic(self, text: str, known: Sequence[Pair]) -> "Topic":
         named = named_in(text, self._tokenizer) - FUNCTION_WORDS
@@ -160,6 +164,7 @@ def chosen(
         [
             *subject_questions(topic.text, language, topic.named, MAX_SUBJECTS),
             *object_questions(topic.text, language, topic.named, MAX_OBJECTS),
+            *voice_questions(topic.text, language, topic.named, MAX_VOICES),
             *worth_learning(alike, topic.text, topic.named, language.kinds)[:MAX_AGAIN],
             *worth_learning(own, topic.text, topic.named, language.kinds),
         ]

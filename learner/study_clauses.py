@@ -4,6 +4,7 @@ Called by `study_subjects.py` and `study_objects.py`.
 """
 
 import re
+from collections.abc import Iterator, Sequence
 
 from learner.study_languages import Language
 from learner.study_pair import asked_about
@@ -11,6 +12,7 @@ from learner.study_words import MOST_CHARACTERS, sentences, words_of
 
 MOST_WORDS = 14
 """Of what is said of something."""
+MOST_SUBJECT_WORDS = 9
 ENOUGH_STEMS = 3
 """That say what is meant where no name does."""
 POINTING = frozenset(
@@ -21,6 +23,7 @@ BE = frozenset(
     "is are was were has have had will would can could must ist sind war hat".split()  # noqa: SIM905
 )
 PARTICIPLE = r"(?:\w+(?:ed|en|wn|ade|ilt|ung|ght)|told|won|held|kept|born|sold)"
+DETERMINERS = frozenset({"the", "a", "an", "no", "his", "her", "its", "their", "all", "only"})
 RELATIVE = re.compile(r" (?:that|which|who|whom|whose)\b")
 ENDS = re.compile(r"[,.](?!\w)|[;:!?()–—]")
 """Of what is said; no point within a number ends it."""
@@ -60,3 +63,44 @@ def as_within(part: str, language: Language) -> str:
     """What begins a sentence, as it stands within one."""
     first, _, rest = part.partition(" ")
     return f"{first.lower()} {rest}" if first.lower() in language.beginners else part
+
+
+def clauses_of(sentence: str, language: Language) -> Iterator[str]:
+    """Between its stops, without the word that joins it."""
+    for part in ENDS.split(sentence):
+        words = part.split()
+        while words and words[0].lower() in language.clause_words:
+            words = words[1:]
+        yield " ".join(words)
+
+
+def is_a_subject(part: str, language: Language) -> bool:
+    """Whether words can be what a clause is about: an article or a name, and nothing that would be
+    a clause of its own."""
+    words = part.split()
+    begins = words[0].lower() in language.articles or (
+        # Without an article it is a name, and no more: "Piet Sommer won".
+        all(word[0].isupper() or word[0].isdigit() for word in words)
+        and words[0].lower() not in language.beginners
+    )
+    has_verb = any(word in BE or word.lower() in POINTING for word in words)
+    return (
+        begins
+        and not has_verb
+        and len(words) <= MOST_SUBJECT_WORDS
+        and RELATIVE.search(part) is None
+    )
+
+
+def is_an_object(words: Sequence[str], language: Language) -> bool:
+    """Whether what follows a verb is what is done something to: with a word that begins it, or a
+    short end of the clause, so that a plural is not taken for the verb ("the notes lose their
+    value")."""
+    if not words or words[0] in BE:
+        return False
+    begins = words[0] in DETERMINERS or words[0][0].isupper() or words[0][0].isdigit()
+    return begins or (len(words) <= 2 and not language.no_verbs & set(words))
+
+
+def capital(part: str) -> str:
+    return part[0].upper() + part[1:]

@@ -91,8 +91,8 @@ ENGLISH = Language(
         "between both but by did do does during each even every few for from he her here his how i "
         "if in into is it its many more most mr mrs my near no not now of on once one only or our "
         "over she since so some than that the their then there these they this those though "
-        "through to today tomorrow two under until up we what when where whether which while who "
-        "why with within without yesterday yet you your "
+        "through to today tomorrow two under until up we what whatever when where whether which "
+        "while who whoever why with within without yesterday yet you your "
         # What somebody is told to do, or a change does.
         "add allow ask bump call check drop fix let make move open read remove rename replace see "
         "set support take tell update use visit"

@@ -21,11 +21,15 @@ from itertools import takewhile
 
 from learner.study_clauses import (
     BE,
-    ENDS,
+    DETERMINERS,
+    MOST_SUBJECT_WORDS,
     PARTICIPLE,
     POINTING,
-    RELATIVE,
     as_within,
+    capital,
+    clauses_of,
+    is_a_subject,
+    is_an_object,
     is_telling,
     short_sentences,
     up_to_end,
@@ -35,13 +39,11 @@ from learner.study_kinds import may_answer
 from learner.study_languages import Language
 from learner.study_pair import Pair
 
-MOST_SUBJECT_WORDS = 9
 PLACES = frozenset({"in", "at", "on", "near", "under", "behind", "beside", "above", "below"})
 COPULA = re.compile(r"^(.+?) (is|are|was|were) (?:now |still )?(.+)$")
 DONE = re.compile(rf"^({PARTICIPLE}) ([a-z]+) ")
 HAVE = re.compile(r"^(.+?) (has|have) (.+)$")
 OF_WHAT = PLACES | {"of", "with", "by", "from", "for", "to", "into", "through", "after"}
-DETERMINERS = frozenset({"the", "a", "an", "no", "his", "her", "its", "their", "all", "only"})
 OWN_FORMS = {"lies": "lie", "dies": "die", "ties": "tie"}
 
 
@@ -56,7 +58,7 @@ def object_questions(text: str, language: Language, named: set[str], num_wanted:
     found = (
         pair
         for sentence in short_sentences(text)
-        for clause in _clauses(sentence, language)
+        for clause in clauses_of(sentence, language)
         for pair in (
             *_what_it_is(clause, asks, language),
             *_how_many(clause, language),
@@ -67,25 +69,16 @@ def object_questions(text: str, language: Language, named: set[str], num_wanted:
     return list(dict.fromkeys(found))[:num_wanted]
 
 
-def _clauses(sentence: str, language: Language) -> Iterator[str]:
-    """Between its stops, without the word that joins it."""
-    for part in ENDS.split(sentence):
-        words = part.split()
-        while words and words[0].lower() in language.clause_words:
-            words = words[1:]
-        yield " ".join(words)
-
-
 def _what_it_is(clause: str, asks: str, language: Language) -> Iterator[Pair]:
     found = COPULA.match(clause)
-    if found is None or not _is_a_subject(found[1], language):
+    if found is None or not is_a_subject(found[1], language):
         return
     subject, is_, said = found.groups()
     if " " in said:
         said = up_to_end(said, language)
     if not said:
         return
-    it, answer = as_within(subject, language), f"{_capital(subject)} {is_} {said}."
+    it, answer = as_within(subject, language), f"{capital(subject)} {is_} {said}."
     done = DONE.match(f"{said} ")
     first = said.split()[0]
     if done and done[2] in OF_WHAT:
@@ -110,7 +103,7 @@ def _place_or_time(words: Sequence[str], language: Language) -> str | None:
 
 def _how_many(clause: str, language: Language) -> Iterator[Pair]:
     found = HAVE.match(clause)
-    if found is None or not _is_a_subject(found[1], language):
+    if found is None or not is_a_subject(found[1], language):
         return
     subject, have, words = found[1], found[2], found[3].split()
     number = list(takewhile(lambda word: may_answer([word], "how many", language.kinds), words))
@@ -118,7 +111,7 @@ def _how_many(clause: str, language: Language) -> Iterator[Pair]:
         things = words[len(number)]
         does = "does" if have == "has" else "do"
         question = f"How many {things} {does} {as_within(subject, language)} have?"
-        answer = f"{_capital(subject)} {have} {' '.join([*number, things])}."
+        answer = f"{capital(subject)} {have} {' '.join([*number, things])}."
         yield Pair(question, answer)
 
 
@@ -129,12 +122,12 @@ def _what_it_does(clause: str, named: set[str], language: Language) -> Iterator[
         if not (before & named and _is_a_verb(word, language)):
             continue
         subject, behind = " ".join(words[:i]), words[i + 1 :]
-        if not _is_an_object(behind, language):
+        if not is_an_object(behind, language):
             return
         said = up_to_end(" ".join(words[i:]), language)
-        if said and _is_a_subject(subject, language):
+        if said and is_a_subject(subject, language):
             it = as_within(subject, language)
-            yield Pair(f"What does {it} {_plain(word)}?", f"{_capital(subject)} {said}.")
+            yield Pair(f"What does {it} {_plain(word)}?", f"{capital(subject)} {said}.")
         return
 
 
@@ -145,41 +138,9 @@ def _is_a_verb(word: str, language: Language) -> bool:
     return is_third and not is_small and not word.endswith(("ss", "us"))
 
 
-def _is_an_object(words: Sequence[str], language: Language) -> bool:
-    """Whether what follows a verb is what is done something to: with a word that begins it, or a
-    short end of the clause, so that a plural is not taken for the verb ("the notes lose their
-    value")."""
-    if not words or words[0] in BE:
-        return False
-    begins = words[0] in DETERMINERS or words[0][0].isupper() or words[0][0].isdigit()
-    return begins or (len(words) <= 2 and not language.no_verbs & set(words))
-
-
 def _plain(verb: str) -> str:
     if verb in OWN_FORMS:
         return OWN_FORMS[verb]
     if verb.endswith("ies"):
         return f"{verb[:-3]}y"
     return verb[:-2] if re.search(r"(?:sh|ch|x|ss|zz|o)es$", verb) else verb[:-1]
-
-
-def _is_a_subject(part: str, language: Language) -> bool:
-    """Whether words can be what a clause is about: an article or a name, and nothing that would be
-    a clause of its own."""
-    words = part.split()
-    begins = words[0].lower() in language.articles or (
-        # Without an article it is a name, and no more: "Piet Sommer won".
-        all(word[0].isupper() or word[0].isdigit() for word in words)
-        and words[0].lower() not in language.beginners
-    )
-    has_verb = any(word in BE or word.lower() in POINTING for word in words)
-    return (
-        begins
-        and not has_verb
-        and len(words) <= MOST_SUBJECT_WORDS
-        and RELATIVE.search(part) is None
-    )
-
-
-def _capital(part: str) -> str:
-    return part[0].upper() + part[1:]

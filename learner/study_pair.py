@@ -20,7 +20,7 @@ ASKING_STEMS = frozenset(
 )
 STUDIED_TOKENS = 192
 """Of a longer text only its beginning is asked about."""
-OTHERWISE = frozenset({"when", "where", "how", "why", "wann", "wo", "warum"})
+OTHERWISE = frozenset({"when", "where", "how", "why", "wann", "wo", "warum", "by"})
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -40,7 +40,8 @@ def stems(text: str) -> set[str]:
 @lru_cache(maxsize=100_000)
 def question_key(pair: Pair) -> str:
     """Equal for questions of the same words, in whatever order, and "who" is "what"; but when,
-    where and how ask for something else, and open ones for what they are answered with."""
+    where and how ask for something else, what is done by whom is answered the other way round than
+    who does it, and open ones ask for what they are answered with."""
     asked = stems(pair.question) | (words_of(pair.question) & OTHERWISE)
     return " ".join([*sorted(asked), *(["|", *sorted(stems(pair.answer))] if pair.is_open else [])])
 
