@@ -24,7 +24,7 @@ from learner.recipe import Recipe
 from riverrun.cache_dir import cache_dir
 from riverrun.errors import CheckpointError
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the same numbers give other texts: other beginnings, another way of writing."""
 
 log = logging.getLogger(__name__)

@@ -1,14 +1,17 @@
 """The texts of the origin memory: written by the model itself, or named by the operator.
 
 A model with a chat template is given the beginning of a question, finishes it, and answers: that is
-what its users will ask of it. A model without one continues from nothing. Beginnings stand in
-`origin_prompts.txt`, one a line.
+what its users will ask of it. As many texts it writes from nothing, as prose: what it learns is
+mostly questions, so prose, which nothing else holds, could break within a few steps (perplexity of
+control text twelve times the origin's; docs/experiments.md). A model without a template continues
+the beginnings alone. They stand in `origin_prompts.txt`, one a line.
 
 Knows nothing of log-probabilities (`origin.py`). Called by `main.py` before the first step.
 """
 
 from collections.abc import Callable, Sequence
 from importlib import resources
+from itertools import zip_longest
 from pathlib import Path
 
 import msgspec
@@ -44,12 +47,20 @@ def origin_examples(
     speaker = speaker_of(model, recipe)
     told: dict[tuple[int, ...], Example] = {}
     starts = beginnings()
+    converses = framing.tokenizer.has_chat_template
+    num = WRITTEN_AT_ONCE // 2 if converses else WRITTEN_AT_ONCE
     # Half as many again at most: a question may come twice, or never end.
-    for first in range(0, recipe.origin_texts * 3 // 2, WRITTEN_AT_ONCE):
+    for first in range(0, recipe.origin_texts * 3 // 2, num):
         if len(told) >= recipe.origin_texts or is_stopping():
             break
-        some = [starts[(first + i) % len(starts)] for i in range(WRITTEN_AT_ONCE)]
-        for example in written(speaker, framing, some, generator):
+        some = [starts[(first + i) % len(starts)] for i in range(num)]
+        if converses:
+            talk = answered(speaker, framing, some, generator)
+            prose = continued(speaker, framing, [""] * len(talk), generator)
+            examples = [example for two in zip_longest(talk, prose) for example in two if example]
+        else:
+            examples = continued(speaker, framing, some, generator)
+        for example in examples:
             told.setdefault(tuple(example.tokens), example)
     return [cut(e, recipe.block_tokens)[0] for e in told.values()][: recipe.origin_texts]
 
@@ -59,22 +70,29 @@ def beginnings() -> list[str]:
     return text.splitlines()
 
 
-def written(
+def continued(
     model: Decoder, framing: Framing, starts: Sequence[str], generator: torch.Generator
 ) -> list[Example]:
-    """What the model makes of beginnings of questions; those it does not finish are left out."""
+    """What the model makes of beginnings of texts, which may be empty."""
     tokenizer = framing.tokenizer
-    if not tokenizer.has_chat_template:
-        ends = [[framing.end_id, *tokenizer.encode(start)] for start in starts]
-        texts = write(
-            model,
-            ends,
-            max_tokens=QUESTION_TOKENS + ANSWER_TOKENS,
-            top_p=TOP_P,
-            generator=generator,
-            stop_ids=tokenizer.eos_ids,
-        )
-        return [framing.told(e, text) for e, text in zip(ends, texts, strict=True) if text]
+    begun = [[framing.end_id, *tokenizer.encode(start)] for start in starts]
+    texts = write(
+        model,
+        begun,
+        max_tokens=QUESTION_TOKENS + ANSWER_TOKENS,
+        top_p=TOP_P,
+        generator=generator,
+        stop_ids=tokenizer.eos_ids,
+    )
+    return [framing.told(start, text) for start, text in zip(begun, texts, strict=True) if text]
+
+
+def answered(
+    model: Decoder, framing: Framing, starts: Sequence[str], generator: torch.Generator
+) -> list[Example]:
+    """Questions that the model makes of their beginnings, with its answers; those that it does not
+    finish are left out."""
+    tokenizer = framing.tokenizer
     openings = [opened(framing, start) for start in starts]
     rests = write(
         model,

@@ -15,6 +15,8 @@ from learner.origin import Origin, remember
 from learner.origin_texts import beginnings, finished, origin_examples, texts_of
 from learner.seeds import random_for
 from riverrun.errors import CheckpointError, InvalidValue
+from riverrun.model import files
+from riverrun.model.zoo import locate
 from riverrun.tokenizer import Tokenizer
 from tests.learner import fakes
 
@@ -179,6 +181,20 @@ def test_the_model_writes_the_same_texts_for_the_same_seed(tmp_path: Path) -> No
     assert written[0] == written[1]
     assert written[0] != written[2]
     assert [len(examples) for examples in written] == [RECIPE.origin_texts] * 3
+
+
+def test_half_of_what_a_model_says_in_conversations_is_prose() -> None:
+    """By SmolLM2: nothing else holds its prose, while it learns questions."""
+    files_of_it = locate("smollm2")
+    framing = Framing(Tokenizer(files_of_it), ["plain"], 64)
+    model = files.load(files_of_it, torch.float32, torch.device("cpu"))
+    recipe = msgspec.structs.replace(RECIPE, origin_texts=8)
+    examples = origin_examples(model, framing, recipe, 0, lambda: False)
+    prose = [example for example in examples if not example.follows_prefix]
+    assert len(examples) == 8
+    assert len(prose) == 4
+    assert all(example.tokens[0] == framing.end_id for example in prose)
+    assert all(example.first_target == 1 for example in prose)
 
 
 def test_a_model_that_finishes_no_question_has_an_empty_origin(
