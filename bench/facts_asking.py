@@ -29,14 +29,15 @@ NUM_AT_ONCE = 25
 
 
 class Known(NamedTuple):
-    """facts and general: the indices of what was answered. control_ratio: perplexity of the
-    control text against the start. deferred: facts, general questions and control texts that were
-    left to the untouched model."""
+    """facts and general: the indices of what was answered. wordings: how many of the facts' other
+    wordings were. control_ratio: perplexity of the control text against the start. deferred: facts,
+    general questions and control texts that were left to the untouched model."""
 
     facts: list[int]
     general: list[int]
     control_ratio: float
     deferred: tuple[int, int, int] = (0, 0, 0)
+    wordings: int = 0
 
 
 class Examiner:
@@ -59,7 +60,12 @@ class Examiner:
         self._scorer = Scorer(framing, Surprise(framing, recipe))
         self._facts, self._general = facts, general
         self._margin = recipe.deferral_margin
-        self._asked = [one.question for one in facts] + [one.question for one in general]
+        self._reworded = [(one, wording) for one in facts for wording in one.wordings]
+        self._asked = [
+            *(one.question for one in facts),
+            *(one.question for one in general),
+            *(wording for _, wording in self._reworded),
+        ]
         self._prompts = [probes.Question(text, [], chat=True) for text in self._asked]
         self._texts = [probes.Prose(text) for text in control]
         self._control_before = self._control_nats({})
@@ -68,7 +74,7 @@ class Examiner:
 
     def examine(self, weights: Mapping[str, Tensor]) -> Known:
         """weights: by name, those that learn at least; empty for the untouched ones."""
-        num_facts = len(self._facts)
+        first, end = len(self._facts), len(self._facts) + len(self._general)
         prompt_nats = self._prompt_nats(weights)
         left = are_left(self._prompts, prompt_nats, self._prompts_before, self._margin)
         kept = [text for text, is_left in zip(self._asked, left, strict=True) if not is_left]
@@ -78,8 +84,8 @@ class Examiner:
             self._answers_before = self.answers(self._asked)
         said = [self._answers_before[i] if is_left else next(own) for i, is_left in enumerate(left)]
         facts = [i for i, one in enumerate(self._facts) if one.is_answered_by(said[i])]
-        said_general = said[num_facts:]
-        general = [i for i, one in enumerate(self._general) if one.is_answered_by(said_general[i])]
+        general = [i for i, one in enumerate(self._general) if one.is_answered_by(said[first + i])]
+        reworded = zip(self._reworded, said[end:], strict=True)
         nats = self._control_nats(weights)
         texts_left = are_left(self._texts, nats, self._control_before, self._margin)
         triples = zip(nats, self._control_before, texts_left, strict=True)
@@ -89,7 +95,8 @@ class Examiner:
             facts=facts,
             general=general,
             control_ratio=round(math.exp(change / num_tokens), 4),
-            deferred=(sum(left[:num_facts]), sum(left[num_facts:]), sum(texts_left)),
+            deferred=(sum(left[:first]), sum(left[first:end]), sum(texts_left)),
+            wordings=sum(one.is_answered_by(text) for (one, _), text in reworded),
         )
 
     def _prompt_nats(self, weights: Mapping[str, Tensor]) -> list[list[float]]:

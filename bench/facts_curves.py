@@ -15,7 +15,7 @@ from bench.facts_files import Fact
 class Look(msgspec.Struct, kw_only=True, rename={"num_pass": "pass"}):
     """What was known after a pass. missing: questions of facts that were not answered. held:
     versions so far that the gate did not promote. deferred: facts, general questions and control
-    texts that the untouched model answered."""
+    texts that the untouched model answered. wordings: of `num_wordings` of all facts."""
 
     num_pass: int
     steps: int
@@ -29,6 +29,8 @@ class Look(msgspec.Struct, kw_only=True, rename={"num_pass": "pass"}):
     deferred: tuple[int, int, int] = (0, 0, 0)
     burst: int | None = None
     missing: list[str] = []
+    wordings: int = 0
+    num_wordings: int = 0
 
 
 class Curves:
@@ -77,6 +79,8 @@ class Curves:
                 deferred=known.deferred,
                 burst=burst,
                 missing=[f.question for i, f in enumerate(self._facts) if i not in known.facts],
+                wordings=known.wordings,
+                num_wordings=sum(len(fact.wordings) for fact in self._facts),
             )
             self._curves.setdefault(name, []).append(look)
             self._tell(line(name, look))
@@ -87,8 +91,10 @@ class Curves:
 
 def line(name: str, look: Look) -> str:
     burst = "" if look.burst is None else f"burst {look.burst}, "
+    reworded = f" ({look.wordings} of {look.num_wordings} in other words)"
     return (
         f"{name:16} {burst}pass {look.num_pass}, {look.steps} steps, {look.seconds:.0f} s: "
-        f"facts {look.facts}, general {look.general}, control x{look.control_ratio:.2f}, "
+        f"facts {look.facts}{reworded if look.num_wordings else ''}, general {look.general}, "
+        f"control x{look.control_ratio:.2f}, "
         f"{look.due} due" + (f", {look.held} versions held" if look.held else "")
     )

@@ -23,12 +23,16 @@ CONTROL = DIRECTORY / "control.txt"
 
 
 class Fact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """wordings: other questions for the same answer, as users ask who have not read the documents;
+    they are counted apart."""
+
     documents: list[str]
     question: str
     answer: str
     before: list[str] = []
     former: str | None = None
     language: str = "en"
+    wordings: list[str] = []
 
     def is_answered_by(self, text: str) -> bool:
         """Case is ignored. A former answer beside the new one is no answer."""
@@ -50,6 +54,7 @@ def facts_in(path: Path) -> list[Fact]:
     for where, fact in numbered.items():
         _check_texts(f"{where}: documents", fact.documents, can_be_empty=False)
         _check_texts(f"{where}: before", fact.before)
+        _check_texts(f"{where}: wordings", fact.wordings)
         if (fact.former is None) != (not fact.before):
             allowed = "documents if there is a `former` answer, and none otherwise"
             raise InvalidValue(f"{where}: before", fact.before, allowed)

@@ -77,6 +77,7 @@ def test_our_sets_have_two_halves_that_share_nothing_and_all_kinds_of_facts() ->
         ({"before": ["It was of tin."]}, "before"),
         ({"before": ["It was of tin."], "former": ""}, "former"),
         ({"docs": ["a"]}, "docs"),
+        ({"wordings": ["What of?", ""]}, "wordings"),
     ],
 )
 def test_a_bad_fact_is_refused_with_file_line_and_field(
@@ -172,6 +173,28 @@ def test_asking_leaves_the_model_as_it_was_and_asks_the_weights_that_it_is_given
     assert examiner.examine({}).control_ratio == 1.0
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name])
+
+
+def test_other_wordings_are_counted_apart_and_move_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {
+        "Who is the mayor?": "Weir",
+        "Which man governs?": "A man named Weir.",
+        "By whom is it governed?": "By Krantz.",
+        "What?": "a",
+    }
+    reworded = msgspec.structs.replace(FACT, wordings=[*said][1:3])
+    assembly = Assembly(fakes.RECIPE, 0, fakes.model(), Tokenizer(locate("tiny")))
+    examiner = Examiner(
+        assembly.state.model,
+        assembly.framing,
+        fakes.RECIPE,
+        [reworded],
+        [General("What?", "a")],
+        ["the river runs"],
+    )
+    monkeypatch.setattr(examiner, "answers", lambda asked: [said[one] for one in asked])
+    known = examiner.examine({})
+    assert (known.facts, known.general, known.wordings) == ([0], [0], 1)
 
 
 def test_presets_change_what_they_name() -> None:
