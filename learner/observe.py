@@ -52,7 +52,10 @@ def observe_decision(metrics: GateMetrics, decided: Decided, purse: Purse) -> No
         metrics.decisions.labels(action.kind).inc()
     metrics.judging_share.set(purse.spent_share())
     metrics.judging_seconds.inc(purse.newly_spent_s())
-    for name in ("held_out_ratio", "control_ratio", "general_share", "budget_used"):
+    for name in (
+        *("held_out_ratio", "control_ratio", "learned_control_ratio"),
+        *("general_share", "budget_used"),
+    ):
         if name in decided.numbers:
             getattr(metrics, name).set(decided.numbers[name])
     for name, value in decided.numbers.items():

@@ -34,7 +34,10 @@ from learner.step_report import StepReport
 from learner.watch.surprise import Surprise
 from riverrun.settings import GateSettings
 
-STICKY = ("share.", "kept.", "lost.", "general_share", "general_tasks", "control_ratio")
+STICKY = (
+    *("share.", "kept.", "lost.", "general_share", "general_tasks"),
+    *("control_ratio", "learned_control_ratio"),
+)
 """Numbers that are not measured for each version; what was measured last still holds."""
 
 

@@ -10,7 +10,7 @@ from learner.gate.gate import Gate
 from learner.gate.reference import Reference
 from learner.probes.examiner import Examiner
 from learner.probes.scoring import Scorer
-from learner.probes.tasks import GUARDRAILS, Prose, Task, built_in, from_files
+from learner.probes.tasks import GUARDRAILS, Prose, built_in, from_files
 from learner.publish import PUBLISH_DTYPES
 from learner.recipe import Kind
 from learner.watch.surprise import Surprise
@@ -42,7 +42,7 @@ def examiner_of(
         control = control_texts(settings.gate.control_file)
     else:
         control = [] if is_scratch else [t for t in groups[GUARDRAILS] if isinstance(t, Prose)]
-    chosen: list[Task] = []
+    chosen: list[Prose] = []
     for text in control:
         if chosen and scorer.num_tokens([*chosen, text]) > settings.gate.control_tokens:
             break

@@ -6,11 +6,13 @@ the candidate no more than a look at the prompt.
 Knows nothing of groups or time. Called by `examiner.py`.
 """
 
+import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
-from learner.probes.scoring import Scorer
+from learner.probes.scoring import NOT_FINITE, Scorer
 from learner.probes.tasks import Prose, Task
 from riverrun.deferral import defers, defers_text
 from riverrun.model.decoder import Decoder
@@ -65,3 +67,26 @@ def scores(
         score if is_left else next(own_scores)
         for score, is_left in zip(untouched.scores, left, strict=True)
     ]
+
+
+class ProseScores(NamedTuple):
+    """Nats a token of each text: of the version as it would be served, and of the learned weights
+    alone, which say what leaving texts to the origin hides."""
+
+    served: list[float]
+    learned: list[float]
+
+
+def prose_scores(
+    scorer: Scorer, model: Decoder, texts: Sequence[Prose], untouched: Sheet, margin: float
+) -> ProseScores:
+    """As `scores`, of texts alone."""
+    nats = scorer.prompt_nats(model, texts)
+    means = (sum(own) / len(own) for own in nats)
+    learned = [mean if math.isfinite(mean) else NOT_FINITE for mean in means]
+    left = are_left(texts, nats, untouched.prompt_nats, margin)
+    served = [
+        theirs if is_left else own
+        for own, theirs, is_left in zip(learned, untouched.scores, left, strict=True)
+    ]
+    return ProseScores(served, learned)

@@ -22,9 +22,9 @@ from learner.gate.gate import Examined
 from learner.gate.purse import Purse
 from learner.guard import Guard, unguarded
 from learner.probes import abilities
-from learner.probes.deferring import Sheet, scores, sheet_of
+from learner.probes.deferring import Sheet, prose_scores, scores, sheet_of
 from learner.probes.scoring import Scorer, passed
-from learner.probes.tasks import GENERAL, Groups, Task, key_of
+from learner.probes.tasks import GENERAL, Groups, Prose, Task, key_of
 from learner.state import State
 from learner.watch.surprise import wearing
 from riverrun.errors import CheckpointError
@@ -52,7 +52,7 @@ class Examiner:
         self,
         scorer: Scorer,
         groups: Groups,
-        control: Sequence[Task],
+        control: Sequence[Prose],
         interval_s: float,
         metrics: LearnerMetrics,
         skipped: Sequence[str] = (),
@@ -78,7 +78,7 @@ class Examiner:
     def prepare(self, directory: Path, model: Decoder, guard: Guard = unguarded) -> None:
         """Know what the untouched `model` scores: from `directory`, or measured now."""
         path = directory / FILE
-        sets = [self._control, *self._groups.values()]
+        sets: list[Sequence[Task]] = [self._control, *self._groups.values()]
         try:
             self._untouched = msgspec.json.decode(path.read_bytes(), type=Untouched)
         except FileNotFoundError:
@@ -96,10 +96,7 @@ class Examiner:
         """Of the candidate's `weights`: the control text, and a group that is due."""
         found = Examined({}, {})
         if self._control:
-            before = self._untouched.sheets[key_of(self._control)].scores
-            now = self._run(state, weights, self._control, purse, "control")
-            change = _mean(now) - _mean(before)
-            found.numbers["control_ratio"] = math.exp(min(change, 20.0))
+            found.numbers.update(self._on_control(state, weights, purse))
         for group in self._due():
             tasks = self._groups[group]
             if not purse.affords({"probe": self._scorer.num_tokens(tasks), "copy": 1}):
@@ -110,6 +107,19 @@ class Examiner:
             self._look(state, weights, group, purse, found)
             break
         return found
+
+    def _on_control(
+        self, state: State, weights: Mapping[str, Tensor], purse: Purse
+    ) -> dict[str, float]:
+        untouched = self._untouched.sheets[key_of(self._control)]
+        num_tokens = self._scorer.num_tokens(self._control)
+        with purse.paying("control", num_tokens), wearing(state.model, weights):
+            now = prose_scores(self._scorer, state.model, self._control, untouched, self._margin)
+        before = _mean(untouched.scores)
+        return {
+            "control_ratio": math.exp(min(_mean(now.served) - before, 20.0)),
+            "learned_control_ratio": math.exp(min(_mean(now.learned) - before, 20.0)),
+        }
 
     def _due(self) -> list[str]:
         """Those that waited longest first."""
@@ -126,7 +136,7 @@ class Examiner:
     ) -> None:
         tasks = self._groups[group]
         untouched = self._untouched.sheets[key_of(tasks)].scores
-        outcomes = passed(tasks, self._run(state, weights, tasks, purse, "probe"), untouched)
+        outcomes = passed(tasks, self._run(state, weights, tasks, purse), untouched)
         at_first = passed(tasks, untouched, untouched)
         known = state.gate.facts.abilities
         before = known.get(group) or Ability(at_first, at_first)
@@ -169,10 +179,9 @@ class Examiner:
         weights: Mapping[str, Tensor],
         tasks: Sequence[Task],
         purse: Purse,
-        work: str,
     ) -> list[float]:
         untouched = self._untouched.sheets[key_of(tasks)]
-        with purse.paying(work, self._scorer.num_tokens(tasks)), wearing(state.model, weights):
+        with purse.paying("probe", self._scorer.num_tokens(tasks)), wearing(state.model, weights):
             return scores(self._scorer, state.model, tasks, untouched, self._margin)
 
 

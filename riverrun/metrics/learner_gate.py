@@ -42,6 +42,11 @@ class GateMetrics:
             "Perplexity of control text under the last candidate over the untouched model's.",
             registry=registry,
         )
+        self.learned_control_ratio = Gauge(
+            "riverrun_learner_learned_control_ratio",
+            "The same of the learned weights alone, whatever is left to the origin.",
+            registry=registry,
+        )
         self.general_share = Gauge(
             "riverrun_learner_general_share",
             "Knowledge probes passed over those that the untouched model passed.",

@@ -30,7 +30,9 @@ NUMBERS = {
     "learned_ratio": "As long as there is not enough held-out text: loss of the newest text, which "
     "the candidate has learned, over that of the best promoted version from before it was.",
     "held_out_bits_per_byte": "Loss of the candidate on held-out text.",
-    "control_ratio": "Perplexity of control text over the untouched model's.",
+    "control_ratio": "Perplexity of control text over the untouched model's, as it is served.",
+    "learned_control_ratio": "The same of the learned weights alone, whatever is left to the "
+    "origin.",
     "general_share": "Knowledge probes passed over those that the untouched model passed.",
     "budget_used": "Of the loss of old knowledge that the operator allows; 1: all of it, 0 also "
     "where it is not measured.",

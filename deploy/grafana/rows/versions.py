@@ -30,11 +30,13 @@ ROW = Row(
         Panel(
             "The last candidate",
             "none",
-            "Held-out loss over the best version's, control perplexity over the untouched "
-            "model's, share of the knowledge budget used.",
+            "Held-out loss over the best version's; control perplexity over the untouched "
+            "model's, as it is served and by the learned weights alone; share of the knowledge "
+            "budget used.",
             [
                 ("riverrun_learner_held_out_ratio", "held-out ratio"),
                 ("riverrun_learner_control_ratio", "control ratio"),
+                ("riverrun_learner_learned_control_ratio", "learned weights alone"),
                 ("riverrun_learner_budget_used", "budget used"),
             ],
         ),

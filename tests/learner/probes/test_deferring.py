@@ -2,7 +2,8 @@
 
 import torch
 
-from learner.probes.deferring import are_left, scores, sheet_of
+from learner.probes.deferring import are_left, prose_scores, scores, sheet_of
+from learner.probes.scoring import NOT_FINITE
 from learner.probes.tasks import Cloze, Prose, Question, Task
 from riverrun.tokenizer import Tokenizer
 from tests.learner import fakes
@@ -38,6 +39,37 @@ def test_each_task_has_the_score_of_whoever_answers_it(tokenizer: Tokenizer) -> 
         torch.testing.assert_close(torch.tensor(found), torch.tensor(expected))
     assert all(are_left(TASKS, nats, untouched.prompt_nats, 1e6))
     assert not any(are_left(TASKS, nats, untouched.prompt_nats, 0.0))
+
+
+def test_what_is_left_to_the_origin_does_not_hide_what_the_learned_weights_say(
+    tokenizer: Tokenizer,
+) -> None:
+    scorer = scorer_of(tokenizer)
+    model = fakes.model()
+    texts = [task for task in TASKS if isinstance(task, Prose)]
+    untouched = sheet_of(scorer, model, texts)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.3)
+    own = torch.tensor(scorer.scores(model, texts))
+    hidden = prose_scores(scorer, model, texts, untouched, 1e6)
+    assert hidden.served == untouched.scores
+    torch.testing.assert_close(torch.tensor(hidden.learned), own)
+    shown = prose_scores(scorer, model, texts, untouched, 0.0)
+    assert shown.served == shown.learned == hidden.learned
+
+
+def test_weights_that_are_not_finite_are_as_bad_as_can_be(tokenizer: Tokenizer) -> None:
+    scorer = scorer_of(tokenizer)
+    model = fakes.model()
+    texts = [task for task in TASKS if isinstance(task, Prose)]
+    untouched = sheet_of(scorer, model, texts)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(float("nan"))
+    found = prose_scores(scorer, model, texts, untouched, 6.0)
+    assert found.learned == [NOT_FINITE] * len(texts)
+    assert found.served == untouched.scores
 
 
 def test_who_learned_a_text_answers_what_names_it(tokenizer: Tokenizer) -> None:

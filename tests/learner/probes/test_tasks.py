@@ -138,7 +138,7 @@ def test_the_untouched_models_scores_are_kept_and_groups_come_in_turn(
     seen = [set(again.examine(state, weights, purse).abilities) for _ in range(3)]
     assert seen == [{"knowledge"}, {"other"}, set()]
     numbers = again.examine(state, weights, purse).numbers
-    assert set(numbers) == {"control_ratio"}
+    assert set(numbers) == {"control_ratio", "learned_control_ratio"}
     assert numbers["control_ratio"] != 1.0
     assert metrics.gate.probes_skipped.labels("style", "scratch")._value.get() == 2
 
