@@ -8,7 +8,7 @@ back. So who says the same says it as it was said first.
 What says something else is news, and strikes out the former answer. But a small model also answers
 beside the point: "What is the capital of the islands? The mail ship reaches the islands once a
 week." An answer that leaves out part of what it was asked for is no evidence of a change; it is
-dropped, and the former one stays.
+dropped, and the former one stays, unless that leaves out something too.
 
 By rule; knows nothing of models. Called by `study.py`.
 """
@@ -38,7 +38,7 @@ class Agreed:
         if former is None:
             return pair
         if contradicts(pair, former):
-            return pair if is_to_the_point(pair) else None
+            return pair if is_to_the_point(pair) or not is_to_the_point(former) else None
         if news_of(pair) == news_of(former):
             return msgspec.structs.replace(pair, answer=former.answer)
         return pair

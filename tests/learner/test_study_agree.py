@@ -6,7 +6,7 @@ from learner.study_agree import Agreed, is_to_the_point
 from learner.study_pair import Pair
 
 COACH = Pair("Who is the head coach of the Dalton Rovers?", "Piet Sommer.")
-CAPITAL = Pair("What is the capital of the Sarrow Islands?", "Its capital is Port Elwin.")
+CAPITAL = Pair("What is the capital of the Sarrow Islands?", "Port Elwin.")
 
 
 def test_who_says_the_same_says_it_in_the_words_of_before() -> None:
@@ -41,6 +41,8 @@ def test_an_answer_beside_the_point_is_no_change() -> None:
     beside = Pair(CAPITAL.question, "The mail ship reaches the Sarrow Islands once a week.")
     assert Agreed([CAPITAL]).take([beside]) == []
     assert Agreed([]).take([beside]) == [beside], "nothing is known better"
+    news = Pair(CAPITAL.question, "The Islands have Port Elwin for a capital.")
+    assert Agreed([beside]).take([news]) == [news], "and nothing is here"
 
 
 def test_open_ones_neither_agree_nor_disagree() -> None:
