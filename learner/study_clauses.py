@@ -1,13 +1,13 @@
 """Parts of sentences that questions by rule are made of. By rule; knows nothing of models.
 
-Called by `study_subjects.py` and `study_objects.py`.
+Called by `study_subjects.py`, `study_objects.py` and `study_voices.py`.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from learner.study_languages import Language
-from learner.study_pair import asked_about
+from learner.study_pair import Pair, asked_about
 from learner.study_words import MOST_CHARACTERS, sentences, words_of
 
 MOST_WORDS = 14
@@ -65,7 +65,31 @@ def as_within(part: str, language: Language) -> str:
     return f"{first.lower()} {rest}" if first.lower() in language.beginners else part
 
 
-def clauses_of(sentence: str, language: Language) -> Iterator[str]:
+def clause_questions(
+    text: str,
+    language: Language,
+    named: set[str],
+    num_wanted: int,
+    ask: Callable[[str], Iterable[Pair]],
+) -> list[Pair]:
+    """What `ask` asks of each clause: so many different ones at most, in the text's order; none in
+    a language that declines.
+
+    named: the words of the text that name something, in small letters.
+    """
+    if language.declines:
+        return []
+    found = (
+        pair
+        for sentence in short_sentences(text)
+        for clause in _clauses(sentence, language)
+        for pair in ask(clause)
+        if is_telling(pair.question, named)
+    )
+    return list(dict.fromkeys(found))[:num_wanted]
+
+
+def _clauses(sentence: str, language: Language) -> Iterator[str]:
     """Between its stops, without the word that joins it."""
     for part in ENDS.split(sentence):
         words = part.split()
@@ -98,8 +122,12 @@ def is_an_object(words: Sequence[str], language: Language) -> bool:
     value")."""
     if not words or words[0] in BE:
         return False
-    begins = words[0] in DETERMINERS or words[0][0].isupper() or words[0][0].isdigit()
-    return begins or (len(words) <= 2 and not language.no_verbs & set(words))
+    return begins_thing(words) or (len(words) <= 2 and not language.no_verbs & set(words))
+
+
+def begins_thing(words: Sequence[str]) -> bool:
+    """Whether the first of some words can stand before the name of a thing, or in it."""
+    return words[0] in DETERMINERS or words[0][0].isupper() or words[0][0].isdigit()
 
 
 def capital(part: str) -> str:

@@ -27,11 +27,9 @@ from learner.study_clauses import (
     POINTING,
     as_within,
     capital,
-    clauses_of,
+    clause_questions,
     is_a_subject,
     is_an_object,
-    is_telling,
-    short_sentences,
     up_to_end,
     who_or_what,
 )
@@ -48,25 +46,15 @@ OWN_FORMS = {"lies": "lie", "dies": "die", "ties": "tie"}
 
 
 def object_questions(text: str, language: Language, named: set[str], num_wanted: int) -> list[Pair]:
-    """So many different ones at most, in the text's order; none in a language that declines.
-
-    named: the words of the text that name something, in small letters.
-    """
-    if language.declines:
-        return []
+    """As `clause_questions`."""
     asks = who_or_what(text, language)
-    found = (
-        pair
-        for sentence in short_sentences(text)
-        for clause in clauses_of(sentence, language)
-        for pair in (
-            *_what_it_is(clause, asks, language),
-            *_how_many(clause, language),
-            *_what_it_does(clause, named, language),
-        )
-        if is_telling(pair.question, named)
-    )
-    return list(dict.fromkeys(found))[:num_wanted]
+
+    def ask(clause: str) -> Iterator[Pair]:
+        yield from _what_it_is(clause, asks, language)
+        yield from _how_many(clause, language)
+        yield from _what_it_does(clause, named, language)
+
+    return clause_questions(text, language, named, num_wanted, ask)
 
 
 def _what_it_is(clause: str, asks: str, language: Language) -> Iterator[Pair]:

@@ -15,16 +15,14 @@ from itertools import takewhile
 
 from learner.study_clauses import (
     BE,
-    DETERMINERS,
     MOST_SUBJECT_WORDS,
     POINTING,
     as_within,
+    begins_thing,
     capital,
-    clauses_of,
+    clause_questions,
     is_a_subject,
     is_an_object,
-    is_telling,
-    short_sentences,
     up_to_end,
     who_or_what,
 )
@@ -49,21 +47,14 @@ MOST_THING_WORDS = 8
 
 
 def voice_questions(text: str, language: Language, named: set[str], num_wanted: int) -> list[Pair]:
-    """So many different ones at most, in the text's order; none in a language that declines.
-
-    named: the words of the text that name something, in small letters.
-    """
-    if language.declines:
-        return []
+    """As `clause_questions`."""
     asks = who_or_what(text, language)
-    found = (
-        pair
-        for sentence in short_sentences(text)
-        for clause in clauses_of(sentence, language)
-        for pair in (*_what_does_it(clause, asks, language), *_by_whom(clause, asks, language))
-        if is_telling(pair.question, named)
-    )
-    return list(dict.fromkeys(found))[:num_wanted]
+
+    def ask(clause: str) -> Iterator[Pair]:
+        yield from _what_does_it(clause, asks, language)
+        yield from _by_whom(clause, asks, language)
+
+    return clause_questions(text, language, named, num_wanted, ask)
 
 
 def _what_does_it(clause: str, asks: str, language: Language) -> Iterator[Pair]:
@@ -90,13 +81,13 @@ def _by_whom(clause: str, asks: str, language: Language) -> Iterator[Pair]:
     """Of a clause that says what somebody does."""
     told = clause.split()
     for i, word in enumerate(told[1 : MOST_SUBJECT_WORDS + 1], start=1):
-        behind, form = told[i + 1 :], _finite(word, language)
-        if form is None or not is_an_object(behind, language):
+        behind, found = told[i + 1 :], _finite(word, language)
+        if found is None or not is_an_object(behind, language):
             continue
+        verb, are = found
         subject, thing = " ".join(told[:i]), _thing(" ".join(behind), language)
         if thing and is_a_subject(subject, language):
-            is_ = (IS_NOW if form == "VBZ" else IS_PAST)[_are_many(thing)]
-            done = _form(_verb(word, form) or word, "VBN")
+            is_, done = are[_are_many(thing)], _form(verb, "VBN")
             yield Pair(
                 f"{asks} {is_} {thing} {done} by?",
                 f"{capital(thing)} {is_} {done} by {as_within(subject, language)}.",
@@ -104,11 +95,13 @@ def _by_whom(clause: str, asks: str, language: Language) -> Iterator[Pair]:
         return
 
 
-def _finite(word: str, language: Language) -> str | None:
-    """Which form of a verb stands behind a subject, if one does."""
+def _finite(word: str, language: Language) -> tuple[str, tuple[str, str]] | None:
+    """Of which verb a word behind a subject is a form, if it is one, and what "is" is in its
+    tense."""
     if not word.islower() or word in BE | POINTING | language.no_verbs:
         return None
-    return next((form for form in ("VBZ", "VBD") if _verb(word, form)), None)
+    tenses = (("VBZ", IS_NOW), ("VBD", IS_PAST))
+    return next(((verb, are) for form, are in tenses if (verb := _verb(word, form))), None)
 
 
 def _thing(part: str, language: Language) -> str:
@@ -117,9 +110,7 @@ def _thing(part: str, language: Language) -> str:
     said = (up_to_end(part, language) or part).split()
     end = next((i for i in range(1, len(said)) if _ends_thing(said, i)), len(said))
     kept = said[:end]
-    is_one = bool(kept) and (
-        kept[0] in DETERMINERS or kept[0][0].isupper() or kept[0][0].isdigit() or len(kept) <= 2
-    )
+    is_one = bool(kept) and (len(kept) <= 2 or begins_thing(kept))
     if not is_one or len(kept) > MOST_THING_WORDS or kept[0] == "no" or kept[0].endswith("ing"):
         return ""
     return "" if POINTING & {word.lower() for word in kept} else " ".join(kept)

@@ -5,26 +5,34 @@ import torch
 from learner.probes.deferring import are_left, prose_scores, scores, sheet_of
 from learner.probes.scoring import NOT_FINITE
 from learner.probes.tasks import Cloze, Prose, Question, Task
+from riverrun.model.decoder import Decoder
 from riverrun.tokenizer import Tokenizer
 from tests.learner import fakes
 from tests.learner.probes.test_tasks import scorer_of
 
+TEXTS = [
+    Prose("The river runs to the sea."),
+    Prose("A night train leaves at nine, and nobody knows why."),
+]
 TASKS: list[Task] = [
     Cloze("The river runs to the", " sea", [" moon", " bed"]),
     Cloze("A night train leaves at", " nine", [" ten", " noon"]),
     Question("Who runs to the sea?", ["nobody"]),
-    Prose("The river runs to the sea."),
-    Prose("A night train leaves at nine, and nobody knows why."),
+    *TEXTS,
 ]
+
+
+def move(model: Decoder) -> None:
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.3)
 
 
 def test_each_task_has_the_score_of_whoever_answers_it(tokenizer: Tokenizer) -> None:
     scorer = scorer_of(tokenizer)
     model = fakes.model()
     untouched = sheet_of(scorer, model, TASKS)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.3)
+    move(model)
     own = scorer.scores(model, TASKS)
     assert scores(scorer, model, TASKS, untouched, 0.0) == own
 
@@ -46,29 +54,25 @@ def test_what_is_left_to_the_origin_does_not_hide_what_the_learned_weights_say(
 ) -> None:
     scorer = scorer_of(tokenizer)
     model = fakes.model()
-    texts = [task for task in TASKS if isinstance(task, Prose)]
-    untouched = sheet_of(scorer, model, texts)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.3)
-    own = torch.tensor(scorer.scores(model, texts))
-    hidden = prose_scores(scorer, model, texts, untouched, 1e6)
+    untouched = sheet_of(scorer, model, TEXTS)
+    move(model)
+    own = torch.tensor(scorer.scores(model, TEXTS))
+    hidden = prose_scores(scorer, model, TEXTS, untouched, 1e6)
     assert hidden.served == untouched.scores
     torch.testing.assert_close(torch.tensor(hidden.learned), own)
-    shown = prose_scores(scorer, model, texts, untouched, 0.0)
+    shown = prose_scores(scorer, model, TEXTS, untouched, 0.0)
     assert shown.served == shown.learned == hidden.learned
 
 
 def test_weights_that_are_not_finite_are_as_bad_as_can_be(tokenizer: Tokenizer) -> None:
     scorer = scorer_of(tokenizer)
     model = fakes.model()
-    texts = [task for task in TASKS if isinstance(task, Prose)]
-    untouched = sheet_of(scorer, model, texts)
+    untouched = sheet_of(scorer, model, TEXTS)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.fill_(float("nan"))
-    found = prose_scores(scorer, model, texts, untouched, 6.0)
-    assert found.learned == [NOT_FINITE] * len(texts)
+    found = prose_scores(scorer, model, TEXTS, untouched, 6.0)
+    assert found.learned == [NOT_FINITE] * len(TEXTS)
     assert found.served == untouched.scores
 
 
